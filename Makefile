@@ -1,0 +1,45 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup run check test test-browser compose-test docs clean
+
+help: ## Say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Install everything into .venv
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "onebus needs Python 3.11 or newer; run: make PYTHON=/path/to/python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+run: $(STAMP) ## Start everything on this machine: NATS, a sandbox chat, OneBot V11
+	@exec $(BIN)/onebus up $(ARGS)
+
+check: $(STAMP) ## Lint, types, layers, generated docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy shared services tests
+	$(BIN)/lint-imports
+	$(BIN)/python -m onebus.docs --check
+
+docs: $(STAMP) ## Write the generated pages anew
+	$(BIN)/python -m onebus.docs
+
+test: $(STAMP) ## All tests that need no system package
+	$(BIN)/pytest -m 'not browser and not compose' $(ARGS)
+
+test-browser: $(STAMP) ## The sandbox page in headless Chromium (needs Debian's chromium)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,browser]'
+	$(BIN)/pytest -m browser $(ARGS)
+
+compose-test: $(STAMP) ## docker compose up, with stand-in images where no registry is reachable (root)
+	deploy/docker/standin/engine.sh $(BIN)/pytest -m compose $(ARGS)
+
+clean: ## Remove what setup, check and test made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,291 @@
+"""The contract of a connector: what a platform's author writes, and what they are given.
+
+One class per platform (`connectors.{name}.Connector`), one object per account and process.
+`open`, `run` and the actions belong to the one process that owns the account; `webhook` and
+`routes` are served by every replica. What a subclass overrides *is* its capability list.
+"""
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import aiohttp
+from aiohttp import web
+from msgspec import Struct
+
+from onebus import action as act
+from onebus.action import Action, Sent, action_name
+from onebus.bucket import Bucket
+from onebus.errors import UnsupportedAction
+from onebus.event import Chat, Event, MessageSent, User
+from onebus.ids import Account, MessageId
+from onebus.log import Log
+from onebus.segment import Segments
+
+C = TypeVar("C", bound=Struct)
+
+
+class SelfInfo(Struct, frozen=True):
+    """Who the account is on its platform.
+
+    `id_scope`: within what user and group ids are unique; the platform, or the server or network
+    where a platform has many of them. None means the platform.
+    """
+
+    user: User
+    id_scope: str | None = None
+
+
+class WebhookRequest(Struct, frozen=True):
+    """What a platform sent, untouched: signatures are over these bytes."""
+
+    method: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class WebhookReply(Struct, frozen=True):
+    """What the platform gets back."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "text/plain"
+
+
+class Offer(Protocol):
+    """A message that waits to go out inside an open webhook request."""
+
+    segments: Segments
+
+    async def accept(self, message: MessageId) -> None:
+        """Say under which id the reply goes out; the sender's `offer` returns it."""
+
+
+class Held(Protocol):
+    """An open webhook request that may carry a reply."""
+
+    async def next_offer(self, timeout_s: float) -> Offer | None:
+        """The reply, or None when the bot has none in time. Each hold takes at most one."""
+
+
+class Passive(Protocol):
+    """Replies inside a webhook's response, whichever replica holds it (design: passive subject)."""
+
+    def hold(self, chat: Chat) -> AbstractAsyncContextManager[Held]:
+        """Hold a request of this chat open; enter *before* its event is appended."""
+
+    async def offer(self, chat: Chat, segments: Segments) -> MessageId | None:
+        """Hand a reply to a replica that holds a request of the chat.
+
+        None: nobody holds one, use the push API. Raises OutcomeUnknown when a holder vanished.
+        """
+
+    async def remember(self, key: str, reply: bytes) -> bool:
+        """Keep the reply of a webhook for its retries; False when there already is one."""
+
+    async def recall(self, key: str) -> bytes | None:
+        """The reply remembered under this key, at any replica, for ten minutes."""
+
+
+class Token(Struct, frozen=True):
+    """A platform's access token; unix seconds."""
+
+    value: str
+    expires_at_s: float
+
+
+class TokenSource(Protocol):
+    """Fetches a new token from the platform. Raises ActionError or SetupError."""
+
+    async def __call__(self) -> Token: ...
+
+
+class Kit(Protocol):
+    """What a connector is given for its account."""
+
+    account: Account
+    http: aiohttp.ClientSession
+    logger: logging.LoggerAdapter[logging.Logger]
+    log: Log
+    passive: Passive
+
+    async def append(self, event: Event, *, timeout_s: float = 10) -> int:
+        """Write an event into the log once, however often it is called; returns its sequence.
+
+        Events of one chat are written in the order of the calls. Only after this returns may the
+        platform be told that we have it. Raises BusUnavailable or BusTimeout.
+        """
+
+    async def append_sent(self, events: Sequence[MessageSent], *, degraded: Any = ()) -> Sent:
+        """Log what the platform accepted; the first event's id and number are the answer."""
+
+    async def token(self, name: str, source: TokenSource, *, stale: str | None = None) -> str:
+        """A token shared by all replicas, refreshed by one of them when it is about to expire.
+
+        `stale`: a value that the platform just rejected; it is replaced even if it looks valid.
+        """
+
+    def bucket(self, name: str) -> Bucket:
+        """State that must survive this process, in NATS."""
+
+    def now_ms(self) -> int:
+        """Unix milliseconds."""
+
+    def owned(self) -> bool:
+        """Whether this process owns the account at this moment; ask right before each use."""
+
+
+class Connector(ABC, Generic[C]):
+    """One account on one platform.
+
+    Every action is declared here and raises UnsupportedAction; `capabilities` lists those that a
+    subclass overrides. An action gets native ids, raises ActionError subclasses, and may run
+    concurrently with others, but never with another of the same chat.
+    """
+
+    Config: ClassVar[type[Struct]]
+    """The account's configuration without its `onebot.*` blocks; unknown keys are refused."""
+
+    max_text: ClassVar[int] = 0
+    """Longest text of one message in the platform's unit; 0 when there is no limit."""
+
+    def __init__(self, config: C, kit: Kit) -> None:
+        self.config = config
+        self.kit = kit
+
+    @abstractmethod
+    async def open(self) -> SelfInfo:
+        """Say who the account is. Raises NotReady, AuthFailed or Misconfigured."""
+
+    async def run(self) -> None:
+        """Receive until cancelled; returns never. The default waits: a webhook does the work."""
+        await asyncio.Event().wait()
+
+    async def webhook(self, request: WebhookRequest) -> WebhookReply:
+        """Verify, decode, append, answer: any replica. Verification comes before decoding."""
+        raise NotImplementedError
+
+    def routes(self) -> list[web.RouteDef]:
+        """Pages and APIs below `/{platform}/{account}`, beside the webhook. Any replica."""
+        return []
+
+    async def close(self) -> None:
+        """Let go of what `open` took; called once, also after a failed `open`."""
+
+    async def send_message(self, action: act.SendMessage) -> Sent:
+        """Write into a chat; logs a MessageSent for each message that the platform made of it."""
+        raise _unsupported(action)
+
+    async def recall_message(self, action: act.RecallMessage) -> None:
+        """Take a message back."""
+        raise _unsupported(action)
+
+    async def edit_message(self, action: act.EditMessage) -> None:
+        """Give a message new content."""
+        raise _unsupported(action)
+
+    async def get_message(self, action: act.GetMessage) -> act.HistoryMessage:
+        """Read one message."""
+        raise _unsupported(action)
+
+    async def get_history(self, action: act.GetHistory) -> tuple[act.HistoryMessage, ...]:
+        """Read a chat backwards."""
+        raise _unsupported(action)
+
+    async def get_forward(self, action: act.GetForward) -> Any:
+        """Open a forwarded bundle."""
+        raise _unsupported(action)
+
+    async def mark_read(self, action: act.MarkRead) -> None:
+        """Mark a chat read."""
+        raise _unsupported(action)
+
+    async def react(self, action: act.React) -> None:
+        """Put or remove a reaction."""
+        raise _unsupported(action)
+
+    async def get_user(self, action: act.GetUser) -> User:
+        """Describe a user."""
+        raise _unsupported(action)
+
+    async def get_friends(self, action: act.GetFriends) -> tuple[User, ...]:
+        """List friends or followers."""
+        raise _unsupported(action)
+
+    async def get_group(self, action: act.GetGroup) -> act.Group:
+        """Describe a group."""
+        raise _unsupported(action)
+
+    async def get_groups(self, action: act.GetGroups) -> tuple[act.Group, ...]:
+        """List groups."""
+        raise _unsupported(action)
+
+    async def get_member(self, action: act.GetMember) -> act.Member:
+        """Describe a member."""
+        raise _unsupported(action)
+
+    async def get_members(self, action: act.GetMembers) -> tuple[act.Member, ...]:
+        """List members."""
+        raise _unsupported(action)
+
+    async def kick_member(self, action: act.KickMember) -> None:
+        """Remove a member."""
+        raise _unsupported(action)
+
+    async def mute_member(self, action: act.MuteMember) -> None:
+        """Silence a member."""
+        raise _unsupported(action)
+
+    async def mute_group(self, action: act.MuteGroup) -> None:
+        """Silence everyone."""
+        raise _unsupported(action)
+
+    async def set_role(self, action: act.SetRole) -> None:
+        """Change a member's role."""
+        raise _unsupported(action)
+
+    async def set_anonymous(self, action: act.SetAnonymous) -> None:
+        """Allow or forbid anonymous messages."""
+        raise _unsupported(action)
+
+    async def set_card(self, action: act.SetCard) -> None:
+        """Change a member's name in the group."""
+        raise _unsupported(action)
+
+    async def set_title(self, action: act.SetTitle) -> None:
+        """Change a member's title."""
+        raise _unsupported(action)
+
+    async def rename_group(self, action: act.RenameGroup) -> None:
+        """Rename a group."""
+        raise _unsupported(action)
+
+    async def leave_group(self, action: act.LeaveGroup) -> None:
+        """Leave a group."""
+        raise _unsupported(action)
+
+    async def pin_message(self, action: act.PinMessage) -> None:
+        """Pin a message."""
+        raise _unsupported(action)
+
+    async def answer_friend_request(self, action: act.AnswerFriendRequest) -> None:
+        """Answer a friend request."""
+        raise _unsupported(action)
+
+    async def answer_group_request(self, action: act.AnswerGroupRequest) -> None:
+        """Answer a request or invitation."""
+        raise _unsupported(action)
+
+
+def capabilities(connector: type[Connector[Any]]) -> tuple[str, ...]:
+    """The actions that a connector overrides, by name, in the order of `ACTIONS`."""
+    names = (action_name(kind) for kind in act.ACTIONS)
+    return tuple(n for n in names if getattr(connector, n) is not getattr(Connector, n))
+
+
+def _unsupported(action: Action[Any]) -> UnsupportedAction:
+    return UnsupportedAction(f"this platform cannot do {action_name(action)}")
