@@ -1,0 +1,305 @@
+"""The connection to NATS: one per process, and it comes back by itself.
+
+What nats-py leaves to its user is settled here once: endless reconnects with jitter, short pings,
+requests that fail at once while NATS is away instead of waiting in a buffer that dies with the
+process, error callbacks that never raise, and a watchdog for a read loop that died silently.
+"""
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
+
+import msgspec
+import nats
+import nats.errors
+from msgspec import Struct
+from nats.aio.client import Client, Server
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from onebus.errors import BusError, BusTimeout, BusUnavailable, Misconfigured
+
+logger = logging.getLogger(__name__)
+
+PING_INTERVAL_S = 5
+WATCHDOG_S = 5
+CONNECT_TIMEOUT_S = 3
+WRONG_LAST_SEQUENCE = 10071
+ANOTHER_WRITE_IN_FLIGHT = 10164
+NOT_FOUND_CODES = frozenset({10014, 10037, 10059})  # consumer, message, stream not found
+
+
+class BusOptions(Struct, frozen=True):
+    """How to reach NATS, and the prefix of everything we name there."""
+
+    url: str = "nats://127.0.0.1:4222"
+    user: str = ""
+    password: str = ""
+    prefix: str = "onebus"
+    inbox_prefix: str = "_INBOX"
+
+
+class NoResponders(BusError):
+    """Nobody listens on the subject; nothing was delivered."""
+
+
+class StoreRefused(BusError):
+    """JetStream refused an operation; `code` is its error code."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{text} (JetStream error {code})")
+        self.code = code
+
+
+class StreamEntry(Struct, frozen=True):
+    """A message of a stream: where, and what."""
+
+    subject: str
+    sequence: int
+    body: bytes
+    headers: dict[str, str]
+
+
+class Bus:
+    """NATS as onebus uses it. Use as an async context manager; `ready` tells when it is there."""
+
+    def __init__(self, options: BusOptions, name: str) -> None:
+        self.options = options
+        self.prefix = options.prefix
+        self.name = name
+        self.ready = asyncio.Event()
+        self._client = Client()
+        self._on_ready: list[Callable[[], None]] = []
+        self._group = asyncio.TaskGroup()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing = False
+        self._last_problem = ""
+
+    async def __aenter__(self) -> "Bus":
+        await self._group.__aenter__()
+        self._tasks = [
+            self._group.create_task(self._connect()),
+            self._group.create_task(self._watch()),
+        ]
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        await self._group.__aexit__(*error)
+        if not self._client.is_closed:
+            await self._client.close()
+
+    @property
+    def connected(self) -> bool:
+        """Whether a request has a chance now."""
+        return self.ready.is_set() and self._client.is_connected
+
+    def on_ready(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back, quickly, after every (re)connect; returns how to stop that."""
+        self._on_ready.append(callback)
+        return lambda: self._on_ready.remove(callback)
+
+    async def wait_ready(self, timeout_s: float) -> None:
+        """Wait for NATS. Raises BusUnavailable."""
+        try:
+            await asyncio.wait_for(self.ready.wait(), timeout_s)
+        except TimeoutError:
+            raise BusUnavailable(f"no NATS at {self.where()}: {self._last_problem}") from None
+
+    def where(self) -> str:
+        """The server's address without credentials, for people."""
+        return ", ".join(part.rpartition("@")[2] for part in self.options.url.split(","))
+
+    def inbox(self) -> str:
+        """A fresh subject below this client's inbox prefix."""
+        return str(self._client.new_inbox())
+
+    async def request(
+        self,
+        subject: str,
+        body: bytes,
+        timeout_s: float,
+        headers: dict[str, str] | None = None,
+    ) -> Msg:
+        """Ask and wait. The subject is complete, with prefix.
+
+        Raises BusUnavailable: nothing was sent; NoResponders: nothing was delivered; BusTimeout:
+        whether it arrived is unknown.
+        """
+        if not self.connected:
+            raise BusUnavailable(f"no connection to NATS at {self.where()}")
+        if len(body) > self._client.max_payload:
+            raise BusUnavailable(
+                f"{len(body)} bytes do not fit into a NATS message ({self._client.max_payload})"
+            )
+        try:
+            return await self._client.request(subject, body, timeout=timeout_s, headers=headers)
+        except nats.errors.NoRespondersError:
+            raise NoResponders(subject) from None
+        except (TimeoutError, nats.errors.TimeoutError, ConnectionResetError):
+            raise BusTimeout("NATS gave no answer in time") from None
+        except nats.errors.Error as error:
+            raise BusUnavailable(f"NATS: {error}") from error
+
+    async def publish(self, subject: str, body: bytes = b"") -> None:
+        """Send without an answer; only for what may be lost. Raises BusUnavailable."""
+        if not self.connected:
+            raise BusUnavailable(f"no connection to NATS at {self.where()}")
+        try:
+            await self._client.publish(subject, body)
+        except nats.errors.Error as error:
+            raise BusUnavailable(f"NATS: {error}") from error
+
+    async def subscribe(
+        self,
+        subject: str,
+        callback: Callable[[Msg], Coroutine[Any, Any, None]],
+        queue: str = "",
+    ) -> Subscription:
+        """Take messages of a subject; the callback must hand off and return.
+
+        Raises BusUnavailable.
+        """
+        try:
+            return await self._client.subscribe(subject, queue=queue, cb=callback)
+        except nats.errors.Error as error:
+            raise BusUnavailable(f"NATS: {error}") from error
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """Stop taking messages; a subscription of a lost connection is simply gone."""
+        try:
+            await subscription.unsubscribe()
+        except nats.errors.Error:
+            logger.debug("subscription %s was gone already", subscription.subject)
+
+    async def api(self, operation: str, body: Any = None, timeout_s: float = 5) -> dict[str, Any]:
+        """A call of the JetStream API. Raises StoreRefused and what `request` raises."""
+        payload = b"" if body is None else msgspec.json.encode(body)
+        message = await self.request(f"$JS.API.{operation}", payload, timeout_s)
+        answer = cast("dict[str, Any]", json.loads(message.data))
+        if error := answer.get("error"):
+            raise StoreRefused(error.get("err_code", 0), error.get("description", "refused"))
+        return answer
+
+    async def store(
+        self,
+        subject: str,
+        body: bytes,
+        *,
+        last_sequence: int | None = None,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = 5,
+    ) -> int:
+        """Append to the stream of a subject and wait for its ack; returns the sequence.
+
+        `last_sequence`: the sequence that the subject's last entry must have, 0 for none. Raises
+        StoreRefused (WRONG_LAST_SEQUENCE when it has another) and what `request` raises.
+        """
+        all_headers = dict(headers or {})
+        if last_sequence is not None:
+            all_headers["Nats-Expected-Last-Subject-Sequence"] = str(last_sequence)
+        message = await self.request(subject, body, timeout_s, all_headers or None)
+        answer = json.loads(message.data)
+        if error := answer.get("error"):
+            raise StoreRefused(error.get("err_code", 0), error.get("description", "refused"))
+        return int(answer["seq"])
+
+    async def last(self, stream: str, subject: str) -> StreamEntry | None:
+        """The last entry of a subject, by direct get."""
+        return await self._direct(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
+
+    async def at(self, stream: str, sequence: int) -> StreamEntry | None:
+        """The entry with a sequence, by direct get."""
+        body = msgspec.json.encode({"seq": sequence})
+        return await self._direct(f"$JS.API.DIRECT.GET.{stream}", body)
+
+    async def _direct(self, subject: str, body: bytes) -> StreamEntry | None:
+        message = await self.request(subject, body, 5)
+        headers = message.headers or {}
+        if headers.get("Status") == "404":
+            return None
+        if "Nats-Sequence" not in headers:
+            raise BusUnavailable(f"NATS refused a read: {headers.get('Description', 'no reason')}")
+        return StreamEntry(
+            headers["Nats-Subject"], int(headers["Nats-Sequence"]), message.data, headers
+        )
+
+    async def _connect(self) -> None:
+        """First connection: nats-py tries for ever; later ones are its reconnects."""
+        options = self.options
+        try:
+            await self._client.connect(
+                servers=[url.strip() for url in options.url.split(",")],
+                name=self.name,
+                user=options.user or None,
+                password=options.password or None,
+                inbox_prefix=options.inbox_prefix,
+                error_cb=self._on_error,
+                disconnected_cb=self._on_down,
+                reconnected_cb=self._on_up,
+                connect_timeout=CONNECT_TIMEOUT_S,
+                max_reconnect_attempts=-1,
+                # nats-py declares seconds as int, and passes them to asyncio.sleep as they are.
+                reconnect_time_wait=cast("int", 0.5),
+                reconnect_to_server_handler=_next_server,
+                ping_interval=PING_INTERVAL_S,
+                max_outstanding_pings=2,
+            )
+        except (OSError, ValueError, nats.errors.Error) as error:
+            raise Misconfigured(f"bus.url {self.where()}: {error}") from error
+        await self._on_up()
+
+    async def _on_up(self) -> None:
+        logger.info("connected to NATS at %s", self.where())
+        self._last_problem = ""
+        self.ready.set()
+        for callback in list(self._on_ready):
+            callback()
+
+    async def _on_down(self) -> None:
+        if self.ready.is_set() and not self._closing:
+            logger.warning("lost NATS at %s; reconnecting", self.where())
+        self.ready.clear()
+        # Requests in flight would wait for their whole timeout; their answer cannot come any more.
+        for future in list(self._client._resp_map.values()):  # noqa: SLF001
+            if not future.done():
+                future.set_exception(ConnectionResetError("NATS connection lost"))
+
+    async def _on_error(self, error: Exception) -> None:
+        """Log each kind of trouble once; an exception raised here would kill the read loop."""
+        problem = f"{type(error).__name__}: {error}"
+        if problem != self._last_problem:
+            self._last_problem = problem
+            logger.warning("NATS at %s: %s", self.where(), problem)
+
+    async def _watch(self) -> None:
+        """Notice a connection that only looks alive and force a new one; end with one that ended.
+
+        Raises BusUnavailable when NATS closed the connection for good (wrong credentials, say):
+        whoever runs this process starts it anew.
+        """
+        await self.ready.wait()
+        while True:
+            await asyncio.sleep(WATCHDOG_S)
+            if self._client.is_closed:
+                raise BusUnavailable(f"NATS at {self.where()} closed: {self._last_problem}")
+            if not self.connected:
+                continue
+            try:
+                await self._client.flush(timeout=WATCHDOG_S)
+            except (TimeoutError, nats.errors.Error, OSError):
+                if self.connected:
+                    logger.warning("NATS at %s does not answer; reconnecting", self.where())
+                    await self._on_down()
+                    await self._client.force_reconnect()
+
+
+def _next_server(pool: list[Server], _: dict[str, Any]) -> tuple[Server | None, float]:
+    """The server tried least, after a delay that keeps a crowd of clients apart."""
+    delay_s = random.uniform(0.1, 0.8)  # noqa: S311
+    return min(pool, key=lambda server: server.reconnects, default=None), delay_s

@@ -1,0 +1,52 @@
+"""How far something got: a push target in the log, or a connector in its platform's feed.
+
+A cursor is one key, moved by compare-and-set, so a stale owner cannot move it. Moves are saved at
+most once a second or every `EVERY` steps, and at once by `save`.
+"""
+
+import time
+
+from onebus.bucket import Bucket
+
+EVERY = 32
+INTERVAL_S = 1.0
+
+
+class Cursor:
+    """One cursor; `position` is the text that was last saved or moved to, None before the first.
+
+    Raises Conflict when another process moved it: then this one no longer owns what it reads.
+    """
+
+    def __init__(self, bucket: Bucket, key: str) -> None:
+        self._bucket = bucket
+        self._key = key
+        self._revision = 0
+        self._steps = 0
+        self._saved_at = 0.0
+        self.position: str | None = None
+
+    async def load(self) -> str | None:
+        """Read where the last owner got to."""
+        entry = await self._bucket.get(self._key)
+        if entry:
+            self._revision, self.position = entry.revision, entry.value.decode()
+        return self.position
+
+    async def move(self, position: str) -> None:
+        """Note a new position, and save it when it is time to. Only after the log's ack."""
+        self.position = position
+        self._steps += 1
+        if self._steps >= EVERY or time.monotonic() - self._saved_at >= INTERVAL_S:
+            await self.save()
+
+    async def save(self) -> None:
+        """Save the position now; when the owner stops, say."""
+        if self._steps == 0 or self.position is None:
+            return
+        value = self.position.encode()
+        if self._revision:
+            self._revision = await self._bucket.update(self._key, value, self._revision)
+        else:
+            self._revision = await self._bucket.create(self._key, value)
+        self._steps, self._saved_at = 0, time.monotonic()

@@ -1,0 +1,186 @@
+"""The event log: every event once, in order, numbered.
+
+An event's subject says which event it is, and it is appended with "this subject has no entry yet".
+A redelivered update, an echo of our own message, a retry after a lost ack and a stale owner
+therefore all end as one entry, and its sequence is the answer to each of them.
+"""
+
+import asyncio
+import base64
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from onebus import subjects
+from onebus.backoff import Backoff
+from onebus.bus import (
+    ANOTHER_WRITE_IN_FLIGHT,
+    WRONG_LAST_SEQUENCE,
+    Bus,
+    NoResponders,
+    StoreRefused,
+    StreamEntry,
+)
+from onebus.codec import CodecError, decode_event, encode
+from onebus.errors import BusError, BusTimeout, BusUnavailable
+from onebus.event import Chat, Event
+from onebus.ids import Account, MessageId
+from onebus.reader import Reader
+
+logger = logging.getLogger(__name__)
+
+ATTEMPT_S = 2.0
+READ_S = 10.0
+STORAGE_FULL = frozenset({10023, 10047, 10077})
+
+
+class Stored(Struct, frozen=True):
+    """An event with its place in the log."""
+
+    sequence: int
+    subject: str
+    event: Event
+
+
+class Log:
+    """The log over one connection. `last_seen` is the highest sequence this process met."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._prefix = f"{bus.prefix}."
+        self.stream = f"{bus.prefix}_events"
+        self.last_seen = 0
+        self.dropped = 0
+
+    async def append(self, event: Event, *, timeout_s: float = 10) -> int:
+        """Store an event unless it is stored already; returns the sequence of its entry.
+
+        Retries within `timeout_s`, which is safe. Raises BusUnavailable or BusTimeout: then the
+        event may be stored, and appending it again gives the same sequence.
+        """
+        subject = self._prefix + subjects.of_event(event)
+        body = encode(event)
+        deadline = time.monotonic() + timeout_s
+        backoff = Backoff(0.02, 0.5)
+        while True:
+            try:
+                return self._seen(await self._append_once(subject, body, deadline))
+            except (BusUnavailable, BusTimeout, NoResponders, StoreRefused) as error:
+                delay_s = backoff.next_s()
+                if time.monotonic() + delay_s >= deadline or _hopeless(error):
+                    raise _append_error(error) from error
+            await asyncio.sleep(delay_s)
+
+    async def _append_once(self, subject: str, body: bytes, deadline: float) -> int:
+        timeout_s = min(ATTEMPT_S, max(deadline - time.monotonic(), 0.05))
+        try:
+            return await self._bus.store(subject, body, last_sequence=0, timeout_s=timeout_s)
+        except StoreRefused as error:
+            if error.code != WRONG_LAST_SEQUENCE:
+                raise
+        stored = await self._bus.last(self.stream, subject)
+        if stored is None:  # evicted between the two calls, or a follower that lags behind
+            raise BusTimeout("the entry is there and cannot be read yet")
+        return stored.sequence
+
+    async def at(self, sequence: int) -> Stored | None:
+        """The event with this sequence; asked again of the leader before saying there is none."""
+        entry = await self._bus.at(self.stream, sequence)
+        if entry is None:
+            entry = await self._from_leader(sequence)
+        return self.open(entry) if entry else None
+
+    async def of_message(self, account: Account, chat: Chat, message: MessageId) -> Stored | None:
+        """The entry of a message, received or sent."""
+        return await self._last(subjects.message(account, chat, message))
+
+    async def recall_of(self, account: Account, chat: Chat, message: MessageId) -> Stored | None:
+        """The entry that says that a message was taken back."""
+        return await self._last(subjects.recall(account, chat, message))
+
+    async def end(self) -> int:
+        """The last sequence of the log."""
+        info = await self._bus.api(f"STREAM.INFO.{self.stream}", timeout_s=2)
+        return self._seen(int(info["state"]["last_seq"]))
+
+    async def read(self, where: str, *, start: int = 1, limit: int = 1000) -> list[Stored]:
+        """What is stored now at a filter of `subjects`, oldest first: the last `limit` of it."""
+        found: deque[Stored] = deque(maxlen=limit)
+        async with self.follow([where], found.append, start=start) as reader:
+            try:
+                await asyncio.wait_for(reader.caught_up.wait(), READ_S)
+            except TimeoutError:
+                raise BusTimeout("reading the log took too long") from None
+        return list(found)
+
+    def follow(
+        self, filters: Sequence[str], on_event: Callable[[Stored], None], *, start: int
+    ) -> Reader:
+        """Hand over every event of these filters from `start` on; it must hand off at once."""
+
+        def on_entry(entry: StreamEntry) -> None:
+            if stored := self.open(entry):
+                on_event(stored)
+
+        return Reader(self._bus, self.stream, self.absolute(filters), on_entry, start=start)
+
+    def absolute(self, filters: Sequence[str]) -> list[str]:
+        """Filters of `subjects` as this installation's."""
+        return [self._prefix + where for where in filters]
+
+    def open(self, entry: StreamEntry) -> Stored | None:
+        """An entry's event; None, counted, for a body that does not name the entry's subject.
+
+        A reply subject is not checked by NATS permissions: what was forged through one is inert.
+        """
+        self._seen(entry.sequence)
+        try:
+            event = decode_event(entry.body)
+        except CodecError as error:
+            self._drop(entry, str(error))
+            return None
+        if self._prefix + subjects.of_event(event) != entry.subject:
+            self._drop(entry, "its body names another subject")
+            return None
+        return Stored(entry.sequence, entry.subject, event)
+
+    def _drop(self, entry: StreamEntry, why: str) -> None:
+        self.dropped += 1
+        logger.warning("dropped entry %d of the log: %s", entry.sequence, why)
+
+    async def _last(self, subject: str) -> Stored | None:
+        entry = await self._bus.last(self.stream, self._prefix + subject)
+        return self.open(entry) if entry else None
+
+    async def _from_leader(self, sequence: int) -> StreamEntry | None:
+        """Ask the leader: a direct get may be answered by a follower that lags behind."""
+        try:
+            answer = await self._bus.api(f"STREAM.MSG.GET.{self.stream}", {"seq": sequence})
+        except StoreRefused:
+            return None
+        message = answer["message"]
+        body = base64.b64decode(message.get("data", ""))
+        return StreamEntry(message["subject"], int(message["seq"]), body, {})
+
+    def _seen(self, sequence: int) -> int:
+        self.last_seen = max(self.last_seen, sequence)
+        return sequence
+
+
+def _hopeless(error: BusError) -> bool:
+    """Whether another attempt at once makes no sense."""
+    return isinstance(error, StoreRefused) and error.code != ANOTHER_WRITE_IN_FLIGHT
+
+
+def _append_error(error: BusError) -> BusError:
+    match error:
+        case StoreRefused(code=code) if code in STORAGE_FULL:
+            return BusUnavailable("the event log is full: free disk space or raise its limits")
+        case NoResponders():
+            return BusUnavailable("the event log does not exist: run `onebus bus setup`")
+        case BusTimeout():
+            return error
+    return BusUnavailable(str(error))

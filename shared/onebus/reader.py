@@ -1,0 +1,199 @@
+"""The one reader of streams: the event log, and buckets that must be followed.
+
+An ephemeral push consumer without acks. Flow control and heartbeats are answered in the callback,
+in order with the data; the consumer is made anew at the last handled entry + 1 after a reconnect,
+a gap in its own sequence, or `SILENCE_S` without any frame. Frames of an earlier consumer arrive
+on another inbox and are not seen. (nats-py's ordered consumer starts again at sequence 1 when it
+is reset while idle; see docs/adr.)
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nats.aio.msg import Msg
+from nats.nuid import NUID
+
+from onebus.backoff import Backoff
+from onebus.bus import Bus, StoreRefused, StreamEntry
+from onebus.errors import BusError
+
+logger = logging.getLogger(__name__)
+
+SILENCE_S = 3.0
+HEARTBEAT_NS = 1_000_000_000
+GATHER_S = 0.25
+"""Filter changes that come within this time make one new consumer."""
+
+_nuid = NUID()
+
+
+class Reader:
+    """Entries of a stream from `start` on, in order, each handed to `on_entry` once.
+
+    `on_entry` must hand off and return at once. `handled` is the sequence up to which everything
+    that matches the filters was handed over. Use as an async context manager.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        stream: str,
+        filters: Sequence[str],
+        on_entry: Callable[[StreamEntry], None],
+        *,
+        start: int,
+    ) -> None:
+        self._bus = bus
+        self._stream = stream
+        self._filters = list(filters)
+        self._on_entry = on_entry
+        self.handled = start - 1
+        self.caught_up = asyncio.Event()
+        self._broken = asyncio.Event()
+        self._gathering = False
+        self._generation = 0
+        self._last_frame = time.monotonic()
+        self._consumer_sequence = 0
+        self._backlog = 0
+        self._backlog_known = False
+        self._end_at_creation = 0
+        self._group = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> "Reader":
+        self._forget = self._bus.on_ready(self._broken.set)
+        await self._group.__aenter__()
+        self._task = self._group.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        self._forget()
+        self._task.cancel()
+        await self._group.__aexit__(*error)
+
+    def set_filters(self, filters: Sequence[str]) -> None:
+        """Read other subjects from the next entry on; none at all is allowed."""
+        if sorted(filters) != sorted(self._filters):
+            self._filters = list(filters)
+            self._gathering = True
+            self.caught_up.clear()
+            self._broken.set()
+
+    async def _run(self) -> None:
+        backoff = Backoff(0.1, 2)
+        while True:
+            if self._gathering:
+                self._gathering = False
+                await asyncio.sleep(GATHER_S)
+            self._broken.clear()
+            try:
+                await self._read_until_broken()
+                backoff.reset()
+            except BusError as error:
+                logger.debug("reader of %s: %s", self._stream, error)
+                await self._pause(backoff.next_s())
+
+    async def _pause(self, delay_s: float) -> None:
+        """Wait, but not past the moment when NATS comes back."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._broken.wait(), delay_s)
+
+    async def _read_until_broken(self) -> None:
+        if not self._filters:
+            self.caught_up.set()
+            await self._broken.wait()
+            return
+        self._generation += 1
+        generation, name, inbox = self._generation, _nuid.next().decode(), self._bus.inbox()
+
+        async def on_frame(message: Msg) -> None:
+            if generation == self._generation:
+                await self._take(message)
+
+        subscription = await self._bus.subscribe(inbox, on_frame)
+        try:
+            await self._create(name, inbox)
+            while not self._broken.is_set():
+                await self._pause(0.5)
+                if time.monotonic() - self._last_frame > SILENCE_S:
+                    logger.info("reader of %s was silent; starting it anew", self._stream)
+                    return
+        finally:
+            self._generation += 1
+            await self._bus.unsubscribe(subscription)
+            await self._delete(name)
+
+    async def _create(self, name: str, inbox: str) -> None:
+        """Make the consumer; what it finds waiting is the way to knowing when we caught up."""
+        info = await self._bus.api(f"STREAM.INFO.{self._stream}")
+        self._end_at_creation = int(info["state"]["last_seq"])
+        self._consumer_sequence = 0
+        config: dict[str, Any] = {
+            "name": name,
+            "deliver_subject": inbox,
+            "deliver_policy": "by_start_sequence",
+            "opt_start_seq": self.handled + 1,
+            "ack_policy": "none",
+            "replay_policy": "instant",
+            "flow_control": True,
+            "idle_heartbeat": HEARTBEAT_NS,
+            "mem_storage": True,
+            "num_replicas": 1,
+        }
+        operation = f"CONSUMER.CREATE.{self._stream}.{name}"
+        if len(self._filters) == 1:  # part of the subject, so that permissions can hang on it
+            config["filter_subject"] = self._filters[0]
+            operation = f"{operation}.{self._filters[0]}"
+        else:
+            config["filter_subjects"] = self._filters
+        body = {"stream_name": self._stream, "config": config, "action": "create"}
+        self._last_frame = time.monotonic()
+        # Entries may arrive before the answer; they are counted off the backlog afterwards.
+        self._backlog, self._backlog_known = 0, False
+        answer = await self._bus.api(operation, body)
+        self._backlog += int(answer["num_pending"]) + int(answer["delivered"]["consumer_seq"])
+        self._backlog_known = True
+        self._check_caught_up()
+
+    async def _delete(self, name: str) -> None:
+        if not self._bus.connected:
+            return
+        with contextlib.suppress(BusError, StoreRefused):
+            await self._bus.api(f"CONSUMER.DELETE.{self._stream}.{name}", timeout_s=1)
+
+    async def _take(self, message: Msg) -> None:
+        self._last_frame = time.monotonic()
+        headers = message.headers
+        if headers and "Status" in headers and not message.reply.startswith("$JS.ACK"):
+            await self._answer_status(message, headers)
+            return
+        # $JS.ACK.[domain.account.]stream.consumer.delivered.stream_seq.consumer_seq.time.pending…
+        tokens = message.reply.split(".")
+        first = 2 if len(tokens) < 11 else 4
+        sequence, consumer_sequence = int(tokens[first + 3]), int(tokens[first + 4])
+        if consumer_sequence != self._consumer_sequence + 1:
+            self._broken.set()
+            return
+        self._consumer_sequence = consumer_sequence
+        self.handled = sequence
+        self._on_entry(StreamEntry(message.subject, sequence, message.data, headers or {}))
+        self._backlog -= 1
+        self._check_caught_up()
+
+    async def _answer_status(self, message: Msg, headers: dict[str, str]) -> None:
+        if message.reply:  # flow control
+            await self._bus.publish(message.reply)
+        elif stalled := headers.get("Nats-Consumer-Stalled"):
+            await self._bus.publish(stalled)
+        elif int(headers.get("Nats-Last-Consumer", "0")) != self._consumer_sequence:
+            self._broken.set()  # the tail was lost
+
+    def _check_caught_up(self) -> None:
+        """Note when all that was stored at the consumer's creation has been handed over."""
+        if self._backlog_known and self._backlog <= 0:
+            self._backlog_known = False
+            self.handled = max(self.handled, self._end_at_creation)
+            self.caught_up.set()

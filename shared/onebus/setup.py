@@ -1,0 +1,121 @@
+"""Streams and buckets: made, and migrated from an older version of themselves."""
+
+import logging
+import time
+from typing import Any
+
+from msgspec import Struct
+
+from onebus import subjects
+from onebus.bus import NOT_FOUND_CODES, Bus, StoreRefused
+
+logger = logging.getLogger(__name__)
+
+VERSION = "1"
+EPOCH_S = 1_767_225_600  # 2026-01-01T00:00:00Z
+SEQUENCES_PER_SECOND = 4096
+SESSION_TTL_S = 6
+IDEMPOTENCY_TTL_S = 600
+TOKENS_TTL_S = 30 * 86_400
+
+# What a server cannot change on a stream that exists.
+_FIXED = frozenset({"name", "storage", "retention", "first_seq", "max_consumers"})
+
+
+class Storage(Struct, frozen=True):
+    """Limits of the event log and copies of everything."""
+
+    max_age_s: float = 7 * 86_400
+    max_messages: int = 200_000
+    max_bytes: int = 1 << 30
+    replicas: int = 1
+
+
+def wanted(prefix: str, storage: Storage, now_s: float) -> list[dict[str, Any]]:
+    """The configuration of every stream, as the server's API takes it."""
+    events = {
+        "name": f"{prefix}_events",
+        "subjects": [f"{prefix}.{subjects.EVENTS}"],
+        "storage": "file",
+        "retention": "limits",
+        "discard": "old",
+        "allow_direct": True,
+        "max_age": _ns(storage.max_age_s),
+        "max_msgs": storage.max_messages,
+        "max_bytes": storage.max_bytes,
+        "max_consumers": 10_000,
+        # A log that is made anew must not use numbers that bots still remember.
+        "first_seq": int((now_s - EPOCH_S) * SEQUENCES_PER_SECOND),
+        "num_replicas": storage.replicas,
+        "metadata": {"onebus.version": VERSION},
+    }
+    buckets = {
+        "accounts": 0,
+        "ids": 0,
+        "sessions": SESSION_TTL_S,
+        "claims": 0,
+        "cursors": 0,
+        "tokens": TOKENS_TTL_S,
+        "idempotency": IDEMPOTENCY_TTL_S,
+        "sandbox": 0,
+    }
+    made = [_bucket(f"{prefix}_{name}", ttl_s, storage) for name, ttl_s in buckets.items()]
+    return [events, *made]
+
+
+def _bucket(name: str, ttl_s: float, storage: Storage) -> dict[str, Any]:
+    """A key-value bucket as the server and its tools understand one."""
+    return {
+        "name": f"KV_{name}",
+        "subjects": [f"$KV.{name}.>"],
+        "storage": "file",
+        "retention": "limits",
+        "discard": "new",
+        "max_msgs_per_subject": 1,
+        "max_age": _ns(ttl_s),
+        "max_consumers": 10_000,
+        "duplicate_window": _ns(min(ttl_s, 120) or 120),
+        "allow_direct": True,
+        "allow_rollup_hdrs": True,
+        "deny_delete": True,
+        "num_replicas": storage.replicas,
+        "metadata": {"onebus.version": VERSION},
+    }
+
+
+async def set_up(bus: Bus, storage: Storage) -> list[str]:
+    """Make what is missing and change what differs; returns a line about each stream.
+
+    Safe to run again, at any time, while services are running. Raises BusError.
+    """
+    return [await _ensure(bus, config) for config in wanted(bus.prefix, storage, time.time())]
+
+
+async def _ensure(bus: Bus, config: dict[str, Any]) -> str:
+    name = config["name"]
+    try:
+        existing = (await bus.api(f"STREAM.INFO.{name}"))["config"]
+    except StoreRefused as error:
+        if error.code not in NOT_FOUND_CODES:
+            raise
+        await bus.api(f"STREAM.CREATE.{name}", config)
+        return f"created {name}"
+    changes = {
+        key: value
+        for key, value in config.items()
+        if key not in _FIXED and not _same(existing.get(key), value)
+    }
+    if not changes:
+        return f"{name} is as it should be"
+    await bus.api(f"STREAM.UPDATE.{name}", existing | changes)
+    return f"updated {name}: {', '.join(sorted(changes))}"
+
+
+def _same(existing: Any, value: Any) -> bool:
+    if isinstance(value, dict):  # the server adds metadata of its own
+        return isinstance(existing, dict) and value.items() <= existing.items()
+    return existing == value or (not existing and not value)
+
+
+def _ns(seconds: float) -> int:
+    return int(seconds * 1_000_000_000)
