@@ -59,10 +59,15 @@ class WebhookReply(Struct, frozen=True):
 class Offer(Protocol):
     """A message that waits to go out inside an open webhook request."""
 
-    segments: Segments
+    @property
+    def segments(self) -> Segments:
+        """What the bot wants to say."""
 
     async def accept(self, message: MessageId) -> None:
         """Say under which id the reply goes out; the sender's `offer` returns it."""
+
+    async def refuse(self) -> None:
+        """Leave it: to another holder, or to the push API."""
 
 
 class Held(Protocol):
@@ -101,17 +106,32 @@ class Token(Struct, frozen=True):
 class TokenSource(Protocol):
     """Fetches a new token from the platform. Raises ActionError or SetupError."""
 
-    async def __call__(self) -> Token: ...
+    async def __call__(self) -> Token:
+        """A token that the platform just made."""
 
 
 class Kit(Protocol):
     """What a connector is given for its account."""
 
-    account: Account
-    http: aiohttp.ClientSession
-    logger: logging.LoggerAdapter[logging.Logger]
-    log: Log
-    passive: Passive
+    @property
+    def account(self) -> Account:
+        """Which account it is."""
+
+    @property
+    def http(self) -> aiohttp.ClientSession:
+        """The process's session for calls to the platform."""
+
+    @property
+    def logger(self) -> logging.LoggerAdapter[Any]:
+        """Names the account in each line. Message texts only at DEBUG."""
+
+    @property
+    def log(self) -> Log:
+        """For reading; writing goes through `append`."""
+
+    @property
+    def passive(self) -> Passive:
+        """Replies inside a webhook's response."""
 
     async def append(self, event: Event, *, timeout_s: float = 10) -> int:
         """Write an event into the log once, however often it is called; returns its sequence.
@@ -150,8 +170,11 @@ class Connector(ABC, Generic[C]):
     Config: ClassVar[type[Struct]]
     """The account's configuration without its `onebot.*` blocks; unknown keys are refused."""
 
-    max_text: ClassVar[int] = 0
-    """Longest text of one message in the platform's unit; 0 when there is no limit."""
+    sends: ClassVar[tuple[str, ...]] = ("text",)
+    """The segments that the platform shows as what they are; others go out as text, or not."""
+
+    page: ClassVar[str] = ""
+    """Path of a page for people below `/{platform}/{account}`, if there is one."""
 
     def __init__(self, config: C, kit: Kit) -> None:
         self.config = config
@@ -174,118 +197,120 @@ class Connector(ABC, Generic[C]):
         return []
 
     async def close(self) -> None:
-        """Let go of what `open` took; called once, also after a failed `open`."""
+        """Let go of what `open` took, also after a failed `open`; it may be opened again."""
 
     async def send_message(self, action: act.SendMessage) -> Sent:
         """Write into a chat; logs a MessageSent for each message that the platform made of it."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def recall_message(self, action: act.RecallMessage) -> None:
         """Take a message back."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def edit_message(self, action: act.EditMessage) -> None:
         """Give a message new content."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def get_message(self, action: act.GetMessage) -> act.HistoryMessage:
         """Read one message."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def get_history(self, action: act.GetHistory) -> tuple[act.HistoryMessage, ...]:
         """Read a chat backwards."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def get_forward(self, action: act.GetForward) -> Any:
         """Open a forwarded bundle."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def mark_read(self, action: act.MarkRead) -> None:
         """Mark a chat read."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def react(self, action: act.React) -> None:
         """Put or remove a reaction."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def get_user(self, action: act.GetUser) -> User:
         """Describe a user."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def get_friends(self, action: act.GetFriends) -> tuple[User, ...]:
         """List friends or followers."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def get_group(self, action: act.GetGroup) -> act.Group:
         """Describe a group."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def get_groups(self, action: act.GetGroups) -> tuple[act.Group, ...]:
         """List groups."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def get_member(self, action: act.GetMember) -> act.Member:
         """Describe a member."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def get_members(self, action: act.GetMembers) -> tuple[act.Member, ...]:
         """List members."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def kick_member(self, action: act.KickMember) -> None:
         """Remove a member."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def mute_member(self, action: act.MuteMember) -> None:
         """Silence a member."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def mute_group(self, action: act.MuteGroup) -> None:
         """Silence everyone."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def set_role(self, action: act.SetRole) -> None:
         """Change a member's role."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def set_anonymous(self, action: act.SetAnonymous) -> None:
         """Allow or forbid anonymous messages."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def set_card(self, action: act.SetCard) -> None:
         """Change a member's name in the group."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def set_title(self, action: act.SetTitle) -> None:
         """Change a member's title."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def rename_group(self, action: act.RenameGroup) -> None:
         """Rename a group."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def leave_group(self, action: act.LeaveGroup) -> None:
         """Leave a group."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def pin_message(self, action: act.PinMessage) -> None:
         """Pin a message."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def answer_friend_request(self, action: act.AnswerFriendRequest) -> None:
         """Answer a friend request."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
     async def answer_group_request(self, action: act.AnswerGroupRequest) -> None:
         """Answer a request or invitation."""
-        raise _unsupported(action)
+        raise _unsupported(self, action)
 
 
 def capabilities(connector: type[Connector[Any]]) -> tuple[str, ...]:
-    """The actions that a connector overrides, by name, in the order of `ACTIONS`."""
+    """The actions that a connector overrides, by name, then `send:{segment}` for what it shows."""
     names = (action_name(kind) for kind in act.ACTIONS)
-    return tuple(n for n in names if getattr(connector, n) is not getattr(Connector, n))
+    actions = (n for n in names if getattr(connector, n) is not getattr(Connector, n))
+    return (*actions, *(f"send:{segment}" for segment in connector.sends))
 
 
-def _unsupported(action: Action[Any]) -> UnsupportedAction:
-    return UnsupportedAction(f"this platform cannot do {action_name(action)}")
+def _unsupported(connector: Connector[Any], action: Action[Any]) -> UnsupportedAction:
+    what = action_name(action).replace("_", " ")
+    return UnsupportedAction(f"{connector.kit.account.platform} cannot {what}")

@@ -23,6 +23,7 @@ from pathlib import Path
 from onebus.backoff import Backoff
 from onebus.bus import BusOptions
 from onebus.errors import Misconfigured
+from onebus.service import Role
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def data_lock(data_dir: Path) -> Iterator[None]:
         yield
 
 
-class EmbeddedNats:
+class EmbeddedNats(Role):
     """One nats-server below `data_dir`; start, then `run`, which restarts it should it die."""
 
     def __init__(self, data_dir: Path, *, port: int = 0, sync_interval: str = "always") -> None:

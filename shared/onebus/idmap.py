@@ -7,6 +7,7 @@ way back, written before the number is first shown. A message's number is its pl
 folded into a positive int32: nothing is allocated for it.
 """
 
+import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ FIRST_HASHED = 1 << 52
 MESSAGE_MODULUS = (1 << 31) - 1
 CACHE_SIZE = 100_000
 MAX_SALT = 16
+AT_ONCE = 64
 
 _PLAIN = re.compile(r"[1-9][0-9]{0,15}")
 
@@ -83,16 +85,24 @@ class IdMap:
         if (known := self._numbers.get(wanted)) is not None:
             self._numbers.move_to_end(wanted)
             return known
+        if (plain := number_of(scope, kind, native)) < FIRST_HASHED:
+            return plain
         for salt in range(MAX_SALT):
             number = number_of(scope, kind, native, salt)
-            if number < FIRST_HASHED or await self._claim(number, wanted):
+            if await self._claim(number, wanted):
                 self._remember(wanted, number)
                 return number
         raise RuntimeError(f"{MAX_SALT} collisions in a row for one id")
 
     async def numbers(self, scope: str, kind: Kind, natives: Iterable[str]) -> dict[str, int]:
-        """The numbers of many native ids."""
-        return {native: await self.number(scope, kind, native) for native in set(natives)}
+        """The numbers of many native ids, looked up AT_ONCE at a time."""
+        wanted = list(dict.fromkeys(natives))
+        found: dict[str, int] = {}
+        for first in range(0, len(wanted), AT_ONCE):
+            batch = wanted[first : first + AT_ONCE]
+            numbers = await asyncio.gather(*(self.number(scope, kind, one) for one in batch))
+            found.update(zip(batch, numbers, strict=True))
+        return found
 
     async def native(self, scope: str, kind: Kind, number: int) -> str | None:
         """The native id behind a number of this scope; None if it was never given out there."""
@@ -102,6 +112,19 @@ class IdMap:
         if known is None or known.scope != scope:
             return None
         return known.id
+
+    async def claim_self(self, number: int, account: str) -> str:
+        """Make a self id an account's for as long as the installation lives; returns whose it is.
+
+        Two accounts with one self id could not be told apart by a bot.
+        """
+        key = f"self.{number}"
+        try:
+            await self._bucket.create(key, account.encode())
+        except Conflict:
+            if entry := await self._bucket.get(key):
+                return entry.value.decode()
+        return account
 
     async def _claim(self, number: int, wanted: Native) -> bool:
         """Make the number lead back to this id; False when it is another's."""

@@ -18,6 +18,7 @@ from nats.nuid import NUID
 from onebus.bucket import Bucket, Conflict, Entry
 from onebus.bus import Bus
 from onebus.errors import BusError
+from onebus.service import Role
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def boot_time_s() -> float:
     return time.clock_gettime(_BOOT_CLOCK)
 
 
-class Sessions:
+class Sessions(Role):
     """The sessions that live now, looked up once a second."""
 
     def __init__(self, bus: Bus) -> None:

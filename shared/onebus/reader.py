@@ -74,6 +74,15 @@ class Reader:
         self._task.cancel()
         await self._group.__aexit__(*error)
 
+    def skip_to(self, sequence: int) -> None:
+        """Begin after this entry; only while there are no filters, so that nothing is passed by."""
+        if not self._filters:
+            self.handled = max(self.handled, sequence)
+
+    async def ended(self) -> None:
+        """Wait for as long as the reader runs: until cancelled."""
+        await asyncio.shield(self._task)
+
     def set_filters(self, filters: Sequence[str]) -> None:
         """Read other subjects from the next entry on; none at all is allowed."""
         if sorted(filters) != sorted(self._filters):

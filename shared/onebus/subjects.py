@@ -93,6 +93,11 @@ def of_event(event: Event) -> str:
     return f"{_events(event.account)}.{category}.{name}.{escape(event.id)}"
 
 
+def account_in(subject: str) -> str:
+    """The account's tokens (`account_key`) in the subject of an event."""
+    return ".".join(subject.split(".", 4)[2:4])
+
+
 def actions(account: Account) -> str:
     """Where the owner of an account takes actions."""
     return f"actions.{account_key(account)}"

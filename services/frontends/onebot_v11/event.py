@@ -1,0 +1,126 @@
+"""Events of the log → OneBot V11 events.
+
+Source: https://github.com/botuniverse/onebot-11/tree/master/event. Beyond the standard each event
+carries `event_id`, its sequence in the log as text: the token to resume from.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from frontends.onebot_v11.notice import NOTICES
+from frontends.onebot_v11.references import References, all_references, message_key
+from frontends.onebot_v11.to_onebot import segment_references
+from frontends.onebot_v11.view import Fields, View, content, message_ids, place, sender
+from onebus import event as ev
+from onebus.event import Chat, Event, User
+from onebus.ids import MessageId, UserId
+from onebus.segment import Segments
+
+_ACTORS = ("user", "operator", "sender", "target", "editor")
+_FONT = 0
+
+
+def event_references(event: Event) -> References:
+    """The native ids that need numbers before the event can be shown."""
+    return all_references(_references(event))
+
+
+def to_onebot_event(event: Event, view: View, sequence: int) -> Fields | None:
+    """The event as OneBot V11 has it; `sequence` is its place in the log.
+
+    None for what bots do not get: their own messages, the account going up or down (heartbeats say
+    that), and what happened to a message that has no number they could know it by.
+    """
+    if isinstance(event, ev.MessageReceived):
+        details: Fields | None = _message(event, view, sequence)
+    else:
+        build = NOTICES.get(type(event))
+        details = build(event, view) if build else None
+    if details is None:
+        return None
+    head = {"time": event.time_ms // 1000, "self_id": view.self_id}
+    return head | details | {"event_id": str(sequence)}
+
+
+def lifecycle(
+    self_id: int, time_s: int, sub_type: Literal["enable", "disable", "connect"]
+) -> Fields:
+    """`connect` opens every connection that carries events. Source: event/meta.md, "生命周期"."""
+    return {
+        "time": time_s,
+        "self_id": self_id,
+        "post_type": "meta_event",
+        "meta_event_type": "lifecycle",
+        "sub_type": sub_type,
+    }
+
+
+def heartbeat(self_id: int, time_s: int, status: Fields, interval_ms: int) -> Fields:
+    """`status` is what `get_status` answers. Source: event/meta.md, "心跳"."""
+    return {
+        "time": time_s,
+        "self_id": self_id,
+        "post_type": "meta_event",
+        "meta_event_type": "heartbeat",
+        "status": status,
+        "interval": interval_ms,
+    }
+
+
+def _references(event: Event) -> Iterator[References]:
+    actors = (getattr(event, name, None) for name in _ACTORS)
+    ids = (actor.id if isinstance(actor, User) else actor for actor in actors)
+    yield References(users=frozenset(UserId(user) for user in ids if user))
+    chat: Chat | None = getattr(event, "chat", None)
+    if chat is None:
+        return
+    if chat.kind == "group":
+        yield References(groups=frozenset({chat.id}))
+    else:
+        yield References(users=frozenset({UserId(chat.id)}))
+    segments: Segments = getattr(event, "segments", ())
+    yield segment_references(segments, chat)
+    if isinstance(event, ev.MessageReceived) and event.anonymous:
+        yield References(users=frozenset({UserId(event.anonymous.id)}))
+    about: MessageId | None = getattr(event, "message", None)
+    if about is not None and not isinstance(event, ev.MessageReceived | ev.MessageSent):
+        yield References(messages=frozenset({message_key(chat, about)}))
+
+
+def _message(event: ev.MessageReceived, view: View, sequence: int) -> Fields:
+    """Source: event/message.md. Strict clients drop an event that lacks one of these."""
+    private = event.chat.kind == "private"
+    fields: Fields = {
+        "post_type": "message",
+        "message_type": event.chat.kind,
+        "sub_type": event.relation if private else _group_sub_type(event),
+        **message_ids(sequence),
+        **place(event.chat, view),
+        "user_id": view.numbers.users[event.sender.id],
+    }
+    if private:
+        fields["target_id"] = view.self_id
+    else:
+        fields["anonymous"] = _anonymous(event, view)
+        fields["group_name"] = event.chat.name
+    return (
+        fields
+        | content(event.segments, event.chat, view)
+        | {
+            "font": _FONT,
+            "sender": sender(event, view),
+        }
+    )
+
+
+def _group_sub_type(event: ev.MessageReceived) -> str:
+    if event.notice:
+        return "notice"
+    return "anonymous" if event.anonymous else "normal"
+
+
+def _anonymous(event: ev.MessageReceived, view: View) -> Fields | None:
+    mask = event.anonymous
+    if mask is None:
+        return None
+    return {"id": view.numbers.users[UserId(mask.id)], "name": mask.name, "flag": mask.flag}

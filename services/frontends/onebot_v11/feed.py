@@ -1,0 +1,153 @@
+"""Live events for the sockets of this process: read once, translated once, in order.
+
+One reader follows the accounts that have a listener here. Each such account has a feed: a bounded
+queue and one task that turns events into OneBot JSON, once per message format, and hands the
+bytes to its listeners. A listener that does not keep up is closed; it never slows another.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Literal, TypeAlias
+
+from onebus import subjects
+from onebus.bus import Bus, StreamEntry
+from onebus.errors import BusError, OnebusError
+from onebus.ids import Account
+from onebus.log import Log, Stored
+from onebus.reader import Reader
+from onebus.service import guarded
+
+logger = logging.getLogger(__name__)
+
+Format: TypeAlias = Literal["string", "array"]
+Translate: TypeAlias = Callable[[Stored, Format], Awaitable[bytes | None]]
+
+MAX_FILTERED = 64
+"""With more accounts than this the log is read whole, and others' events are passed by."""
+FEED_SIZE = 10_000
+LISTENER_SIZE = 1_000
+RETRY_S = 0.2
+
+
+class Listener:
+    """One socket's frames; `overflow` is set when it fell too far behind and must be closed."""
+
+    def __init__(self, message_format: Format, start: int) -> None:
+        self.message_format = message_format
+        self.start = start
+        self.frames: asyncio.Queue[bytes] = asyncio.Queue(LISTENER_SIZE)
+        self.overflow = asyncio.Event()
+
+    def put(self, frame: bytes) -> None:
+        """Queue a frame for the socket; a full queue marks it as too slow."""
+        try:
+            self.frames.put_nowait(frame)
+        except asyncio.QueueFull:
+            self.overflow.set()
+
+
+class _Feed:
+    """One account's events on their way to its listeners."""
+
+    def __init__(self, account: Account, translate: Translate) -> None:
+        self.account = account
+        self.task: asyncio.Task[None] | None = None
+        self.listeners: set[Listener] = set()
+        self._translate = translate
+        self._queue: asyncio.Queue[Stored] = asyncio.Queue(FEED_SIZE)
+
+    def put(self, stored: Stored) -> None:
+        """Queue an event; a full queue closes the listeners, who then miss nothing unawares."""
+        try:
+            self._queue.put_nowait(stored)
+        except asyncio.QueueFull:
+            for listener in self.listeners:
+                listener.overflow.set()
+
+    async def run(self) -> None:
+        """Translate and hand over, one event after the other."""
+        while True:
+            stored = await self._queue.get()
+            frames: dict[Format, bytes | None] = {}
+            for listener in list(self.listeners):
+                if stored.sequence < listener.start:
+                    continue
+                kind = listener.message_format
+                if kind not in frames:
+                    frames[kind] = await self._frame(stored, kind)
+                if frame := frames[kind]:
+                    listener.put(frame)
+
+    async def _frame(self, stored: Stored, kind: Format) -> bytes | None:
+        """One event as a frame. NATS being away only delays it; a fault of ours skips it."""
+        while True:
+            try:
+                return await guarded(self._translate(stored, kind), f"event {stored.sequence}")
+            except BusError:
+                await asyncio.sleep(RETRY_S)
+            except OnebusError as error:
+                logger.error("event %d is skipped: %s", stored.sequence, error)
+                return None
+
+
+class Feeds:
+    """All feeds of this process over one reader."""
+
+    def __init__(self, bus: Bus, log: Log, translate: Callable[[Account], Translate]) -> None:
+        self._bus = bus
+        self._log = log
+        self._translate = translate
+        self._prefix = f"{bus.prefix}."
+        self._feeds: dict[str, _Feed] = {}
+        self._reader: Reader | None = None
+        self._group: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Read for whoever listens, until cancelled."""
+        await self._bus.ready.wait()
+        async with (
+            asyncio.TaskGroup() as group,
+            Reader(self._bus, self._log.stream, [], self._on_entry, start=1) as reader,
+        ):
+            self._group, self._reader = group, reader
+            await reader.ended()
+
+    async def attach(self, account: Account, message_format: Format) -> Listener:
+        """Listen to an account's events from this moment on. Raises BusError."""
+        start = await self._log.end() + 1
+        if self._reader is None or self._group is None:
+            raise BusError("events are not read yet")
+        listener = Listener(message_format, start)
+        key = subjects.account_key(account)
+        if key not in self._feeds:
+            if not self._feeds:
+                self._reader.skip_to(start - 1)
+            feed = self._feeds[key] = _Feed(account, self._translate(account))
+            feed.task = self._group.create_task(feed.run())
+            self._reader.set_filters(self._filters())
+        self._feeds[key].listeners.add(listener)
+        return listener
+
+    def detach(self, account: Account, listener: Listener) -> None:
+        """Listen no more."""
+        key = subjects.account_key(account)
+        feed = self._feeds[key]
+        feed.listeners.discard(listener)
+        if not feed.listeners and self._reader and feed.task:
+            del self._feeds[key]
+            feed.task.cancel()
+            self._reader.set_filters(self._filters())
+
+    def _filters(self) -> list[str]:
+        if len(self._feeds) > MAX_FILTERED:
+            return self._log.absolute([subjects.EVENTS])
+        return self._log.absolute(
+            [subjects.events_of(feed.account) for feed in self._feeds.values()]
+        )
+
+    def _on_entry(self, entry: StreamEntry) -> None:
+        """Look whose it is before decoding it: the log may be read whole."""
+        feed = self._feeds.get(subjects.account_in(entry.subject.removeprefix(self._prefix)))
+        if feed and (stored := self._log.open(entry)):
+            feed.put(stored)

@@ -1,0 +1,128 @@
+"""The HTTP transport: `GET` and `POST /{platform}/{account}/onebot/v11/{action}`.
+
+Source: OneBot V11, communication/http.md. Order of refusals: account, token, method, action, body.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+from msgspec import Struct
+
+from frontends.onebot_v11.action import ACTIONS
+from frontends.onebot_v11.auth import Throttle, refusal
+from frontends.onebot_v11.retcode import UnknownAction, encode_answer, failed
+from frontends.onebot_v11.session import Session, Sessions
+from onebus.codec import CodecError, decode
+from onebus.ids import Account, AccountId, Platform
+from onebus.listener import json_error
+from onebus.service import Role
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+MAX_PARAMS = 1000
+
+
+class _Refused(Exception):
+    """The request cannot be read; `response` says why."""
+
+    def __init__(self, status: int, error: str, hint: str = "") -> None:
+        super().__init__(error)
+        self.response = json_error(status, error, hint)
+
+
+class _Params(Struct):
+    """What an action is called with. `as_text`: `message` came from the query or a form."""
+
+    values: dict[str, Any]
+    as_text: bool
+
+
+class Http(Role):
+    """Serves actions by HTTP for every account that wants it."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._throttle = Throttle()
+
+    def routes(self) -> Iterable[web.AbstractRouteDef]:
+        """With and without a slash at the end."""
+        path = "/{platform}/{account}/onebot/v11/{action}"
+        return [web.route("*", path, self._handle), web.route("*", f"{path}/", self._handle)]
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        session = session_of(self._sessions, request)
+        if session is None or not session.config.use_http:
+            return no_account(request)
+        if refused := refusal(request, session.config.access_token, self._throttle):
+            return refused
+        if request.method not in ("GET", "POST"):
+            text = f"{request.method} is not offered; use GET or POST"
+            return json_error(405, text, headers={"Allow": "GET, POST"})
+        action = request.match_info["action"]
+        if action not in ACTIONS:
+            answer = failed(UnknownAction(f"no action {action!r}"))
+            return web.Response(status=404, body=encode_answer(answer), content_type=JSON)
+        try:
+            params = await _params(request)
+        except _Refused as error:
+            return error.response
+        answer = await session.execute(action, params.values, as_text=params.as_text)
+        return web.Response(body=encode_answer(answer), content_type=JSON)
+
+
+def session_of(sessions: Sessions, request: web.Request) -> Session | None:
+    """The session that a request's path names."""
+    found = request.match_info
+    return sessions.get(Account(Platform(found["platform"]), AccountId(found["account"])))
+
+
+def no_account(request: web.Request) -> web.Response:
+    """404: the configuration does not offer this."""
+    name = f"{request.match_info['platform']}.{request.match_info['account']}"
+    return json_error(
+        404,
+        f"nothing here for the account {name}",
+        "compare the path with the accounts in the configuration, and their use_http and use_ws",
+    )
+
+
+async def _params(request: web.Request) -> _Params:
+    """Query and body as one; the body goes before the query, the last of repeated keys wins."""
+    query = {key: value for key, value in request.query.items() if key != "access_token"}
+    if request.method == "GET":
+        return _Params(query, as_text=True)
+    body = await request.read()
+    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if media_type == FORM:
+        return _Params(query | _form(body), as_text=True)
+    if media_type not in ("", JSON):
+        raise _Refused(
+            406, f"a body of type {media_type[:80]} is not read", f"send {JSON} or {FORM}"
+        )
+    values = _json(body)
+    return _Params(query | values, as_text="message" not in values)
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    if not body.strip():
+        return {}
+    try:
+        values: Any = decode(body, object)
+    except CodecError as error:
+        raise _Refused(400, f"the body is not JSON: {error}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise _Refused(400, "the body must be a JSON object of parameters")
+    return values
+
+
+def _form(body: bytes) -> dict[str, Any]:
+    try:
+        text = body.decode()
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMS)
+    except ValueError as error:  # bad UTF-8, too many fields
+        raise _Refused(400, f"the body is not a form: {error}") from error
+    return {key: value for key, value in pairs if key != "access_token"}

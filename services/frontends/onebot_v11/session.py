@@ -1,0 +1,182 @@
+"""What all transports share: one account as bots meet it.
+
+A session knows the account's self id, runs actions and answers each exactly once, and turns events
+of the log into OneBot JSON. Transports only move bytes.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from frontends.onebot_v11.action import ACTIONS, Call
+from frontends.onebot_v11.config import Config
+from frontends.onebot_v11.event import event_references, heartbeat, lifecycle, to_onebot_event
+from frontends.onebot_v11.feed import Feeds, Format, Listener, Translate
+from frontends.onebot_v11.lookup import Lookup
+from frontends.onebot_v11.retcode import Answer, UnknownAction, failed, ok
+from frontends.onebot_v11.view import Fields, View
+from onebus import subjects
+from onebus.bucket import Bucket
+from onebus.bus import Bus
+from onebus.caller import Caller
+from onebus.codec import encode
+from onebus.directory import AccountRecord, Directory
+from onebus.errors import AccountOffline, BusUnavailable, OnebusError
+from onebus.idmap import IdMap, scope_of
+from onebus.ids import Account
+from onebus.log import Log, Stored
+from onebus.ordering import Lanes
+from onebus.service import Role, guarded
+
+logger = logging.getLogger(__name__)
+
+
+class Identity(Struct, frozen=True):
+    """Who the account is, in numbers."""
+
+    self_id: int
+    record: AccountRecord
+    lookup: Lookup
+
+
+class Shared:
+    """What the sessions of one process have in common."""
+
+    def __init__(self, bus: Bus, directory: Directory) -> None:
+        self.bus = bus
+        self.directory = directory
+        self.log = Log(bus)
+        self.ids = IdMap(Bucket(bus, "ids"))
+        self.caller = Caller(bus, directory)
+
+
+class Session:
+    """One account; see the module."""
+
+    def __init__(self, shared: Shared, account: Account, config: Config, feeds: Feeds) -> None:
+        self.account = account
+        self.config = config
+        self._shared = shared
+        self._feeds = feeds
+        self._lanes = Lanes()
+        self._identity: Identity | None = None
+
+    async def identity(self) -> Identity:
+        """Who the account is.
+
+        Raises AccountOffline while that is not known, BusError when NATS is away.
+        """
+        record = self._shared.directory.get(self.account)
+        if record is None:
+            if not self._shared.bus.connected:
+                raise BusUnavailable("no connection to NATS")
+            raise AccountOffline(
+                f"{self.account} was never online here: is its connector running, and its "
+                "configuration right? The connector's log says more"
+            )
+        if self._identity is None or self._identity.record.self_user != record.self_user:
+            self._identity = await self._identify(record)
+        return self._identity
+
+    async def execute(self, name: str, params: Mapping[str, Any], *, as_text: bool) -> Answer:
+        """Run an action and answer it, whatever happens.
+
+        `as_text`: its message came from a query or form. Calls that send into one chat keep the
+        order in which they were made, so this must be the first thing that is awaited for a call.
+        """
+        try:
+            handler = ACTIONS.get(name)
+            if handler is None:
+                raise UnknownAction(f"no action {name!r}")
+            async with self._lanes.turn(_lane(name, params)):
+                call = Call(self, params, as_text=as_text)
+                return ok(await guarded(handler(call), name), note="; ".join(call.notes))
+        except OnebusError as error:
+            return failed(error)
+
+    async def attach(self) -> Listener:
+        """Receive the account's events from now on; `detach` in the end. Raises BusError."""
+        return await self._feeds.attach(self.account, self.config.post_message_format)
+
+    def detach(self, listener: Listener) -> None:
+        """Receive no more."""
+        self._feeds.detach(self.account, listener)
+
+    @property
+    def caller(self) -> Caller:
+        """The way to the account's owner."""
+        return self._shared.caller
+
+    @property
+    def log(self) -> Log:
+        """The event log."""
+        return self._shared.log
+
+    def status(self) -> Fields:
+        """`get_status`: online as far as anybody knows, good when all of our parts work too."""
+        online = self._shared.directory.online(self.account)
+        return {"online": online, "good": online and self._shared.bus.connected}
+
+    def lifecycle(self, self_id: int) -> bytes:
+        """The first frame of a connection that carries events."""
+        return encode(lifecycle(self_id, int(time.time()), "connect"))
+
+    def heartbeat(self, self_id: int) -> bytes:
+        """A heartbeat as of now."""
+        interval_ms = self.config.heartbeat_interval
+        return encode(heartbeat(self_id, int(time.time()), self.status(), interval_ms))
+
+    async def translate(self, stored: Stored, message_format: Format) -> bytes | None:
+        """An event as bots get it; None for those that they do not get. Raises BusError."""
+        identity = await self.identity()
+        numbers = await identity.lookup.numbers(event_references(stored.event))
+        self_user = identity.record.self_user.id
+        view = View(identity.self_id, self_user, numbers, message_format)
+        fields = to_onebot_event(stored.event, view, stored.sequence)
+        return encode(fields) if fields else None
+
+    async def _identify(self, record: AccountRecord) -> Identity:
+        scope = scope_of(self.account.platform, record.id_scope)
+        self_id = await self._shared.ids.number(scope, "user", record.self_user.id)
+        holder = await self._shared.ids.claim_self(self_id, str(self.account))
+        if holder != str(self.account):
+            raise AccountOffline(
+                f"{self.account} and {holder} are the same user ({self_id}): serve it under one "
+                f"name; if {holder} is the old name, delete key self.{self_id} of the ids bucket"
+            )
+        return Identity(
+            self_id, record, Lookup(self.account, scope, self._shared.ids, self._shared.log)
+        )
+
+
+class Sessions(Role):
+    """All accounts of this process, and the reader of their events."""
+
+    def __init__(self, bus: Bus, directory: Directory, configs: Mapping[Account, Config]) -> None:
+        shared = Shared(bus, directory)
+        self._feeds = Feeds(bus, shared.log, self._translate_for)
+        self._sessions = {
+            subjects.account_key(account): Session(shared, account, config, self._feeds)
+            for account, config in configs.items()
+        }
+
+    def get(self, account: Account) -> Session | None:
+        """The session of a configured account."""
+        return self._sessions.get(subjects.account_key(account))
+
+    async def run(self) -> None:
+        """Read events for whoever listens, until cancelled."""
+        await self._feeds.run()
+
+    def _translate_for(self, account: Account) -> Translate:
+        return self._sessions[subjects.account_key(account)].translate
+
+
+def _lane(name: str, params: Mapping[str, Any]) -> object:
+    """Which calls must wait for each other: those that send into the same chat."""
+    if name.startswith("send_"):
+        return str(params.get("group_id") or ""), str(params.get("user_id") or "")
+    return object()

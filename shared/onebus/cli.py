@@ -1,0 +1,123 @@
+"""The command line: `onebus up`, `connector`, `frontend`, `bus setup`, `check`, `schema`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from onebus import __version__, config, installed, logging, process
+from onebus.config import Source
+from onebus.errors import OnebusError
+from onebus.service import run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.command(options)
+    except OnebusError as error:
+        print(f"onebus: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 1
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="onebus",
+        description="Chat platforms on one side, OneBot V11 bots on the other, NATS in the middle.",
+    )
+    parser.add_argument("--version", action="version", version=f"onebus {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_up(commands)
+    _add_roles(commands)
+    bus = commands.add_parser("bus", help="look after NATS")
+    setup = bus.add_subparsers(required=True, metavar="COMMAND").add_parser(
+        "setup", help="make streams and buckets, or migrate those of an older version"
+    )
+    _with_config(setup)
+    setup.set_defaults(command=_bus_setup)
+    check = commands.add_parser("check", help="say what is wrong with a configuration")
+    check.add_argument("file", nargs="?", type=Path, help="default: ./config.yaml")
+    check.set_defaults(command=_check)
+    schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
+    schema.set_defaults(command=_schema)
+    return parser
+
+
+def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    up = commands.add_parser("up", help="run everything on this machine, with its own NATS")
+    _with_config(up)
+    up.add_argument("--data-dir", type=Path, metavar="DIR", help="default: ./data")
+    up.set_defaults(command=_up)
+
+
+def _add_roles(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    platforms = ", ".join(installed.platforms())
+    connector = commands.add_parser("connector", help=f"run connectors: {platforms}")
+    connector.add_argument("names", nargs="+", metavar="PLATFORM")
+    _with_config(connector)
+    connector.set_defaults(command=_connector)
+    frontend = commands.add_parser("frontend", help="run frontends: http, ws")
+    frontend.add_argument("names", nargs="+", metavar="TRANSPORT")
+    _with_config(frontend)
+    frontend.set_defaults(command=_frontend)
+
+
+def _with_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-c", "--config", type=Path, metavar="FILE", help="default: ./config.yaml, or the example"
+    )
+
+
+def _source(options: argparse.Namespace) -> Source:
+    source = config.load(options.config) if options.config else config.load_default()
+    settings = source.settings()
+    logging.configure(settings.log_level)
+    logging.keep_secrets_of(settings)
+    for warning in source.warnings():
+        print(warning, file=sys.stderr)
+    return source
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _up(options: argparse.Namespace) -> int:
+    source = _source(options)
+    problems = [p for p in source.problems() if p.severity == "error"]
+    if problems:
+        raise config.ConfigError(problems)
+    data_dir = options.data_dir or Path(source.settings().data_dir)
+    return run(process.up(source, data_dir, _say))
+
+
+def _connector(options: argparse.Namespace) -> int:
+    return run(process.connectors(_source(options), options.names))
+
+
+def _frontend(options: argparse.Namespace) -> int:
+    return run(process.frontends(_source(options), options.names))
+
+
+def _bus_setup(options: argparse.Namespace) -> int:
+    return run(process.bus_setup(_source(options), _say))
+
+
+def _check(options: argparse.Namespace) -> int:
+    file = options.file or config.DEFAULT_PATH
+    problems = config.check(file)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    errors = sum(problem.severity == "error" for problem in problems)
+    print(f"{file}: {errors} to mend" if errors else f"{file} is fine")
+    return 1 if errors else 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    print(json.dumps(config.schema(), indent=2, ensure_ascii=False))
+    return 0

@@ -1,0 +1,94 @@
+"""Who the accounts are and whether somebody serves them: written by owners, read by all.
+
+A record survives its connector, so an account keeps its self id while nobody serves it. An account
+is online when its record says so *and* the session that wrote it lives.
+"""
+
+import logging
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from onebus import subjects
+from onebus.bucket import Bucket, Entry
+from onebus.bus import Bus
+from onebus.codec import CodecError, decode, encode
+from onebus.event import User
+from onebus.ids import Account
+from onebus.lease import Sessions
+from onebus.service import Role
+
+logger = logging.getLogger(__name__)
+
+
+class AccountRecord(Struct, frozen=True, omit_defaults=True):
+    """What is known of an account. `reason` says why it is offline, for people."""
+
+    account: Account
+    self_user: User
+    id_scope: str | None
+    capabilities: tuple[str, ...]
+    version: str
+    session: str
+    online: bool
+    reason: str = ""
+    v: int = 1
+
+
+async def write(bus: Bus, record: AccountRecord) -> None:
+    """Publish a record. Only the account's owner does. Raises BusError."""
+    await Bucket(bus, "accounts").put(subjects.account_key(record.account), encode(record))
+
+
+async def read(bus: Bus, account: Account) -> AccountRecord | None:
+    """One record, right from the bucket. Raises BusError."""
+    entry = await Bucket(bus, "accounts").get(subjects.account_key(account))
+    return decode(entry.value, AccountRecord) if entry else None
+
+
+class Directory(Role):
+    """All records as they are now, kept current by `run`."""
+
+    def __init__(self, bus: Bus, sessions: Sessions) -> None:
+        self._bus = bus
+        self._bucket = Bucket(bus, "accounts")
+        self._sessions = sessions
+        self._records: dict[str, AccountRecord] = {}
+        self._on_change: list[Callable[[AccountRecord], None]] = []
+
+    def get(self, account: Account) -> AccountRecord | None:
+        """The record of an account, None while it was never served."""
+        return self._records.get(subjects.account_key(account))
+
+    def online(self, account: Account) -> bool:
+        """Whether somebody serves the account, as far as this process can know."""
+        record = self.get(account)
+        if record is None or not record.online or not self._bus.connected:
+            return False
+        return record.session in self._sessions.live
+
+    def on_change(self, callback: Callable[[AccountRecord], None]) -> None:
+        """Call back, quickly, with each record that is new or has changed."""
+        self._on_change.append(callback)
+
+    async def run(self) -> None:
+        """Follow the bucket until cancelled."""
+        await self._bus.ready.wait()
+        async with self._bucket.follow("", self._take) as reader:
+            await reader.ended()
+
+    def _take(self, key: str, entry: Entry | None) -> None:
+        if entry is None:
+            self._records.pop(key, None)
+            return
+        try:
+            record = decode(entry.value, AccountRecord)
+        except CodecError as error:
+            logger.warning("directory entry %s is unreadable: %s", key, error)
+            return
+        if subjects.account_key(record.account) != key:
+            logger.warning("directory entry %s names another account; ignored", key)
+            return
+        self._records[key] = record
+        for callback in self._on_change:
+            callback(record)

@@ -1,0 +1,270 @@
+"""Runs the connector of one platform: webhooks at every replica, the rest at the owner.
+
+For each account it keeps the claim, opens the connector, tells the directory, takes actions one
+at a time per chat, and starts again when the platform was away.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+from nats.aio.msg import Msg
+
+from onebus import __version__, directory, subjects
+from onebus.action import Action, Request, Response, action_name
+from onebus.backoff import Backoff
+from onebus.bus import Bus
+from onebus.caller import NOT_OWNER
+from onebus.codec import CodecError, check_version, decode, encode
+from onebus.connector import Connector, SelfInfo, WebhookRequest, capabilities
+from onebus.directory import AccountRecord
+from onebus.errors import (
+    ActionError,
+    AuthFailed,
+    BadParams,
+    BusError,
+    ErrorData,
+    InternalError,
+    Misconfigured,
+    NotReady,
+    OutcomeUnknown,
+    PlatformUnavailable,
+    RateLimited,
+    SetupError,
+    error_data,
+)
+from onebus.ids import Account, Platform
+from onebus.kit import BusKit
+from onebus.lease import Lease, Sessions
+from onebus.ordering import Lanes
+from onebus.service import Role, guarded, outcome
+
+MAX_ACTIVE = 500
+"""Actions of one account at once; one more is refused with rate_limited."""
+HUMAN_S = 300.0
+"""How often rejected credentials are tried again."""
+
+
+class AccountHost:
+    """One account in this process."""
+
+    def __init__(self, bus: Bus, lease: Lease, connector: Connector[Any], kit: BusKit) -> None:
+        self.account = kit.account
+        self.connector = connector
+        self._bus = bus
+        self._lease = lease
+        self._kit = kit
+        self._lanes = Lanes()
+        self._active = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._open = False
+
+    async def own(self) -> None:
+        """Serve the account for as long as it is ours."""
+        backoff = Backoff(1, 60)
+        while True:
+            try:
+                info = await self.connector.open()
+                backoff.reset()
+                await self._serve(info)
+                raise NotReady("its receiving ended by itself")
+            except NotReady as error:
+                await self._offline(str(error))
+                await backoff.wait()
+            except AuthFailed as error:
+                await self._offline(f"{error}; trying again in {HUMAN_S:.0f} s")
+                await asyncio.sleep(HUMAN_S)
+            except Misconfigured as error:
+                await self._offline(f"{error}; not tried again")
+                await asyncio.Event().wait()
+            finally:
+                await self.connector.close()
+
+    async def stop_taking(self) -> None:
+        """Take no more actions, and wait for those in flight."""
+        self._open = False
+        await self._idle.wait()
+
+    async def webhook(self, request: web.Request) -> web.Response:
+        """Hand a platform's call to the connector as it came."""
+        reply = await self.connector.webhook(
+            WebhookRequest(
+                request.method, dict(request.query), request.headers, await request.read()
+            )
+        )
+        return web.Response(
+            status=reply.status, body=reply.body, content_type=reply.content_type, charset="utf-8"
+        )
+
+    async def _serve(self, info: SelfInfo) -> None:
+        problem: SetupError | None = None
+        subject = f"{self._bus.prefix}.{subjects.actions(self.account)}"
+        async with asyncio.TaskGroup() as group:
+
+            async def on_request(message: Msg) -> None:
+                group.create_task(self._answer(message))
+
+            subscription = await self._bus.subscribe(subject, on_request)
+            self._open = True
+            telling = group.create_task(self._tell(info))
+            self._kit.logger.info("online as %s", info.user.name or info.user.id)
+            try:
+                await guarded(self.connector.run(), f"{self.account} receiving")
+            except SetupError as error:
+                problem = error
+            except InternalError as error:
+                problem = NotReady(error.text)
+            finally:
+                self._open = False
+                telling.cancel()
+                await self._bus.unsubscribe(subscription)
+        if problem:
+            raise problem
+
+    async def _tell(self, info: SelfInfo) -> None:
+        """Keep our record in the directory, under the session that we have now."""
+        written = ""
+        while True:
+            session = self._lease.session
+            if session != written:
+                with contextlib.suppress(BusError):
+                    await directory.write(self._bus, self._record(info, session))
+                    written = session
+            await asyncio.sleep(0.5)
+
+    def _record(self, info: SelfInfo, session: str) -> AccountRecord:
+        return AccountRecord(
+            account=self.account,
+            self_user=info.user,
+            id_scope=info.id_scope,
+            capabilities=capabilities(type(self.connector)),
+            version=__version__,
+            session=session,
+            online=True,
+        )
+
+    async def _offline(self, reason: str) -> None:
+        """Say why, in the log and in the directory, where the account's bots can read it."""
+        self._kit.logger.warning("offline: %s", reason)
+        await self.mark_offline(reason)
+
+    async def mark_offline(self, reason: str) -> None:
+        """Keep who the account is, and say that nobody serves it."""
+        with contextlib.suppress(BusError):
+            record = await directory.read(self._bus, self.account)
+            if record and record.online:
+                await directory.write(self._bus, replace(record, online=False, reason=reason))
+
+    async def _answer(self, message: Msg) -> None:
+        self._active += 1
+        self._idle.clear()
+        try:
+            body = encode(await self._respond(message.data))
+            with contextlib.suppress(BusError):
+                await self._bus.publish(message.reply, body)
+        finally:
+            self._active -= 1
+            if not self._active:
+                self._idle.set()
+
+    async def _respond(self, body: bytes) -> Response:
+        if self._active > MAX_ACTIVE:
+            return _failed(RateLimited("too many calls at once for this account", retry_after_s=1))
+        try:
+            request = decode(body, Request)
+            check_version(request.v)
+        except CodecError as error:
+            return _failed(BadParams(f"not an action of this version of onebus: {error}"))
+        chat = getattr(request.action, "chat", None)
+        try:
+            async with self._lanes.turn(chat.key) if chat else contextlib.nullcontext():
+                return await self._execute(request)
+        except RateLimited as error:
+            return _failed(error)
+
+    async def _execute(self, request: Request) -> Response:
+        """Fence and deadline are looked at here, immediately before the platform is called."""
+        key = claim_key(self.account)
+        if not (self._open and self._lease.owned(key)) or request.account != self.account:
+            return Response(error=ErrorData(NOT_OWNER, "another process owns the account"))
+        left_s = request.deadline_ms / 1000 - time.time()
+        if left_s <= 0:
+            return _failed(PlatformUnavailable("the deadline passed before it was started"))
+        name = action_name(request.action)
+        result = await outcome(self._within(left_s, request.action), f"{self.account} {name}")
+        if isinstance(result, ActionError):
+            return _failed(result)
+        return Response(result=Raw(encode(result)))
+
+    async def _within(self, left_s: float, action: Action[Any]) -> Any:
+        try:
+            async with asyncio.timeout(left_s):
+                return await getattr(self.connector, action_name(action))(action)
+        except TimeoutError:
+            raise OutcomeUnknown("the platform did not answer before the deadline") from None
+
+
+class ConnectorHost(Role):
+    """All accounts of one platform in this process; a role of `service`."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        sessions: Sessions,
+        kind: type[Connector[Any]],
+        configs: Mapping[Account, Struct],
+        http: aiohttp.ClientSession,
+        *,
+        exclusive: str = "",
+    ) -> None:
+        self._platform = Platform(next(iter(configs)).platform)
+        self._lease = Lease(bus, self._platform, sessions, exclusive=exclusive)
+        self._bus = bus
+        self._http = http
+        self._hosts = [self._host(kind, account, config) for account, config in configs.items()]
+
+    def routes(self) -> Iterable[web.AbstractRouteDef]:
+        """Each account's webhook and pages below `/{platform}/{account}`."""
+        for host in self._hosts:
+            base = f"/{host.account.platform}/{host.account.account_id}"
+            if type(host.connector).webhook is not Connector.webhook:
+                yield web.route("GET", f"{base}/webhook", host.webhook)
+                yield web.route("POST", f"{base}/webhook", host.webhook)
+            for route in host.connector.routes():
+                yield web.RouteDef(route.method, base + route.path, route.handler, route.kwargs)
+
+    async def run(self) -> None:
+        """Serve the accounts that this process owns, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._lease.run(f"account.{subjects.escape(self._platform)}"))
+            for host in self._hosts:
+                group.create_task(self._lease.hold(claim_key(host.account), host.own))
+
+    async def drain(self) -> None:
+        """Finish the actions in flight, then give the accounts back."""
+        for host in self._hosts:
+            await host.stop_taking()
+            if self._lease.owned(claim_key(host.account)):
+                await host.mark_offline("its connector was stopped")
+        await self._lease.release()
+
+    def _host(self, kind: type[Connector[Any]], account: Account, config: Struct) -> AccountHost:
+        key = claim_key(account)
+        kit = BusKit(self._bus, account, self._http, lambda: self._lease.owned(key))
+        return AccountHost(self._bus, self._lease, kind(config, kit), kit)
+
+
+def claim_key(account: Account) -> str:
+    """Under which key an account is claimed."""
+    return f"account.{subjects.account_key(account)}"
+
+
+def _failed(error: ActionError) -> Response:
+    return Response(error=error_data(error))

@@ -1,0 +1,112 @@
+"""What a connector is given, over NATS: the working form of `onebus.connector.Kit`."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import aiohttp
+
+from onebus import subjects
+from onebus.action import Sent
+from onebus.bucket import Bucket, Conflict
+from onebus.bus import Bus
+from onebus.codec import decode, encode
+from onebus.connector import Token, TokenSource
+from onebus.errors import BusError
+from onebus.event import Event, MessageSent
+from onebus.ids import Account
+from onebus.log import Log
+from onebus.ordering import Lanes
+from onebus.passive import BusPassive
+
+TOKEN_MARGIN_S = 300.0
+
+
+class AccountLogger(logging.LoggerAdapter[logging.Logger]):
+    """Puts the account in front of each line."""
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(logging.getLogger(f"connectors.{account.platform}"), {})
+        self._account = account
+
+    def process(self, msg: object, kwargs: object) -> tuple[object, object]:  # type: ignore[override]
+        """`[wechat.my_mp] …`."""
+        return f"[{self._account}] {msg}", kwargs
+
+
+class BusKit:
+    """The kit of one account in one process."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        account: Account,
+        http: aiohttp.ClientSession,
+        owned: Callable[[], bool],
+    ) -> None:
+        self.account = account
+        self.http = http
+        self.logger = AccountLogger(account)
+        self.log = Log(bus)
+        self.passive = BusPassive(bus, account)
+        self._bus = bus
+        self._owned = owned
+        self._lanes = Lanes()
+        self._tokens = Bucket(bus, "tokens")
+        self._token_locks: dict[str, asyncio.Lock] = {}
+
+    async def append(self, event: Event, *, timeout_s: float = 10) -> int:
+        """Write an event into the log once; see `onebus.connector.Kit`."""
+        chat = getattr(event, "chat", None)
+        async with self._lanes.turn(chat.key if chat else None):
+            return await self.log.append(event, timeout_s=timeout_s)
+
+    async def append_sent(
+        self, events: Sequence[MessageSent], *, degraded: Iterable[str] = ()
+    ) -> Sent:
+        """Log what the platform accepted. A log that refuses does not undo the sending."""
+        sequences = [await self._append_or_none(event) for event in events]
+        return Sent(events[0].message, sequences[0], tuple(degraded))
+
+    async def _append_or_none(self, event: MessageSent) -> int | None:
+        try:
+            return await self.append(event)
+        except BusError as error:
+            self.logger.error("sent, but not logged: %s", error)
+            return None
+
+    async def token(self, name: str, source: TokenSource, *, stale: str | None = None) -> str:
+        """A token shared by all replicas; see `onebus.connector.Kit`."""
+        lock = self._token_locks.setdefault(name, asyncio.Lock())
+        async with lock:
+            return await self._shared_token(name, source, stale)
+
+    async def _shared_token(self, name: str, source: TokenSource, stale: str | None) -> str:
+        key = f"{subjects.account_key(self.account)}.{subjects.escape(name)}"
+        entry = await self._tokens.get(key)
+        if entry:
+            token = decode(entry.value, Token)
+            if token.value != stale and token.expires_at_s - time.time() > TOKEN_MARGIN_S:
+                return token.value
+        fresh = await source()
+        store = partial(self._tokens.update, revision=entry.revision) if entry else None
+        try:
+            await (store or self._tokens.create)(key, encode(fresh))
+        except Conflict:  # another replica was faster; its token is the one that all use
+            entry = await self._tokens.get(key)
+            return decode(entry.value, Token).value if entry else fresh.value
+        return fresh.value
+
+    def bucket(self, name: str) -> Bucket:
+        """State that must survive this process."""
+        return Bucket(self._bus, name)
+
+    def now_ms(self) -> int:
+        """Unix milliseconds."""
+        return time.time_ns() // 1_000_000
+
+    def owned(self) -> bool:
+        """Whether this process owns the account at this moment."""
+        return self._owned()

@@ -1,0 +1,243 @@
+"""Puts a process together: which roles it has, and what they share.
+
+`up` is every role beside an embedded nats-server; the others are one container each.
+"""
+
+import importlib
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiohttp
+from msgspec import Struct
+
+from onebus import __version__, installed
+from onebus.bus import Bus, BusOptions
+from onebus.config import Source
+from onebus.connector import Connector
+from onebus.directory import Directory
+from onebus.embedded import EmbeddedNats, data_lock
+from onebus.errors import Misconfigured
+from onebus.host import ConnectorHost
+from onebus.ids import Account, Platform
+from onebus.lease import Sessions
+from onebus.listener import Listener, ListenOptions
+from onebus.logging import keep_secret, keep_secrets_of
+from onebus.service import Role, run_roles
+from onebus.settings import BusSettings, Settings, bus_urls
+from onebus.setup import Storage, set_up
+
+logger = logging.getLogger(__name__)
+
+READY_S = 10.0
+SETUP_S = 60.0
+EXCLUSIVE = "up"
+DAY_S = 86_400
+
+
+class FrontendModule(Protocol):
+    """What a package of `frontends` offers: its transports over one shared core."""
+
+    def transports(self) -> tuple[str, ...]:
+        """Names as `onebus frontend` takes them."""
+
+    def roles(
+        self, bus: Bus, directory: Directory, configs: dict[Account, Any], names: Sequence[str]
+    ) -> list[Role]:
+        """The roles of these transports, and what they share."""
+
+    def addresses(self, config: Any, base_url: str) -> list[tuple[str, str]]:
+        """What a bot of an account may connect to: a label and a URL each."""
+
+
+async def up(source: Source, data_dir: Path, say: Callable[[str], None]) -> None:
+    """Everything the configuration asks for, in one process."""
+    settings = source.settings()
+    if settings.bus.url:
+        await _up_with(source, _options(settings.bus), [], say, f"NATS at {settings.bus.url}")
+        return
+    with data_lock(data_dir):
+        bus = settings.bus
+        nats = EmbeddedNats(data_dir, port=bus.port, sync_interval=bus.sync_interval)
+        await nats.start()
+        try:
+            options = nats.options(bus.prefix)
+            await _up_with(source, options, [nats], say, str(data_dir), EXCLUSIVE)
+        finally:
+            await nats.stop()
+
+
+async def _up_with(
+    source: Source,
+    options: BusOptions,
+    extra: list[Role],
+    say: Callable[[str], None],
+    where: str,
+    exclusive: str = "",
+) -> None:
+    settings = source.settings()
+    async with _shared(options, "onebus up") as (bus, sessions, http):
+        await bus.wait_ready(READY_S)
+        await set_up(bus, _storage(settings.bus))
+        platforms = tuple(dict.fromkeys(a.platform for a in source.accounts()))
+        hosts = _hosts(source, platforms, bus, sessions, http, exclusive)
+        fronts = _fronts(source, None, bus, sessions)
+        listener = _listener(settings, [*hosts, *fronts])
+        roles: list[Role] = [sessions, *hosts, *fronts, *extra]
+
+        def announce() -> None:
+            say(_banner(source, listener.port, where))
+
+        await run_roles(roles, [listener], announce)
+
+
+async def connectors(source: Source, platforms: Sequence[str]) -> None:
+    """The connectors of some platforms, against an external NATS."""
+    settings = source.settings()
+    for platform in platforms:
+        installed.connector_class(platform)
+        if not source.accounts([Platform(platform)]):
+            raise Misconfigured(
+                f"{source.path}: no account of {platform}; add one as {platform}.NAME"
+            )
+    async with _shared(_options(settings.bus), f"connector {' '.join(platforms)}") as shared:
+        bus, sessions, http = shared
+        hosts = _hosts(source, platforms, bus, sessions, http, "")
+        listener = _listener(settings, hosts)
+        await run_roles([sessions, *hosts], [listener], lambda: _listening(settings, listener))
+
+
+async def frontends(source: Source, names: Sequence[str]) -> None:
+    """Some transports of the bot standards, against an external NATS."""
+    settings = source.settings()
+    async with _shared(_options(settings.bus), f"frontend {' '.join(names)}") as shared:
+        bus, sessions, _ = shared
+        fronts = _fronts(source, names, bus, sessions)
+        listener = _listener(settings, fronts)
+        await run_roles([sessions, *fronts], [listener], lambda: _listening(settings, listener))
+
+
+async def bus_setup(source: Source, say: Callable[[str], None]) -> None:
+    """Make or migrate streams and buckets; waits for a server that is starting."""
+    settings = source.settings()
+    async with Bus(_options(settings.bus), "onebus bus setup") as bus:
+        await bus.wait_ready(SETUP_S)
+        for line in await set_up(bus, _storage(settings.bus)):
+            say(line)
+
+
+@asynccontextmanager
+async def _shared(
+    options: BusOptions, name: str
+) -> AsyncIterator[tuple[Bus, Sessions, aiohttp.ClientSession]]:
+    keep_secret(options.password)
+    async with Bus(options, name) as bus, aiohttp.ClientSession() as http:
+        yield bus, Sessions(bus), http
+
+
+def _hosts(
+    source: Source,
+    platforms: Sequence[str],
+    bus: Bus,
+    sessions: Sessions,
+    http: aiohttp.ClientSession,
+    exclusive: str,
+) -> list[ConnectorHost]:
+    hosts = []
+    for platform in platforms:
+        kind = installed.connector_class(platform)
+        configs = {a: _config(source, a, kind) for a in source.accounts([Platform(platform)])}
+        hosts.append(ConnectorHost(bus, sessions, kind, configs, http, exclusive=exclusive))
+    return hosts
+
+
+def _config(source: Source, account: Account, kind: type[Connector[Any]]) -> Struct:
+    config = source.connector_config(account, kind.Config)
+    keep_secrets_of(config)
+    return config
+
+
+def _fronts(
+    source: Source, names: Sequence[str] | None, bus: Bus, sessions: Sessions
+) -> list[Role]:
+    """The roles of every installed standard; all its transports when none are named."""
+    directory = Directory(bus, sessions)
+    known: list[str] = []
+    roles: list[Role] = []
+    for protocol in installed.protocols():
+        module = _frontend(protocol)
+        known += module.transports()
+        chosen = [n for n in module.transports() if names is None or n in names]
+        if chosen:
+            roles += module.roles(bus, directory, _protocol_configs(source, protocol), chosen)
+    for name in names or ():
+        if name not in known:
+            raise Misconfigured(f"no frontend {name!r}; there are: {', '.join(known)}")
+    return [directory, *roles]
+
+
+def _protocol_configs(source: Source, protocol: str) -> dict[Account, Any]:
+    kind = installed.protocol_config(protocol)
+    configs = {a: source.protocol_config(a, protocol, kind) for a in source.accounts()}
+    for config in configs.values():
+        keep_secrets_of(config)
+    return configs
+
+
+def _frontend(protocol: str) -> FrontendModule:
+    module: Any = importlib.import_module(f"frontends.{protocol.replace('.', '_')}.roles")
+    return module  # type: ignore[no-any-return]
+
+
+def _listener(settings: Settings, roles: Sequence[Role]) -> Listener:
+    options = ListenOptions(
+        settings.host, settings.port, local=not settings.exposed, public_url=settings.public_url
+    )
+    return Listener(options, [route for role in roles for route in role.routes()])
+
+
+def _listening(settings: Settings, listener: Listener) -> None:
+    logger.info("listening on %s:%d", settings.host, listener.port)
+
+
+def _options(bus: BusSettings) -> BusOptions:
+    return BusOptions(",".join(bus_urls(bus)), bus.user, bus.password, bus.prefix)
+
+
+def _storage(bus: BusSettings) -> Storage:
+    return Storage(bus.max_age_days * DAY_S, bus.max_messages, bus.max_bytes)
+
+
+def _banner(source: Source, port: int, where: str) -> str:
+    """What runs, where to look at it, and where it keeps its data."""
+    settings = source.settings()
+    host = "localhost" if not settings.exposed else settings.host
+    base = settings.public_url.rstrip("/") or f"http://{host}:{port}"
+    lines = [f"onebus {__version__} is running; Ctrl-C stops it", ""]
+    for account in source.accounts():
+        url = f"{base}/{account.platform}/{account.account_id}"
+        places = [*_places(account, url), *_addresses(source, account, url)]
+        lines += [f"  {account}", *(f"    {label:11} {place}" for label, place in places), ""]
+    bus = settings.bus
+    kept = f"{bus.max_age_days:g} days, {bus.max_messages:,} events or {bus.max_bytes >> 20:,} MiB"
+    return "\n".join(
+        [*lines, f"  data in {where}", f"  the log keeps {kept}, whichever ends first"]
+    )
+
+
+def _places(account: Account, url: str) -> list[tuple[str, str]]:
+    kind = installed.connector_class(account.platform)
+    places = [("page", f"{url}{kind.page}")] if kind.page else []
+    if kind.webhook is not Connector.webhook:
+        places.append(("webhook", f"{url}/webhook"))
+    return places
+
+
+def _addresses(source: Source, account: Account, url: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for protocol in installed.protocols():
+        config = source.protocol_config(account, protocol, installed.protocol_config(protocol))
+        found += _frontend(protocol).addresses(config, url)
+    return found

@@ -1,0 +1,215 @@
+"""What a connector is given, in memory: for unit tests that need no NATS.
+
+A `Memory` stands for one installation; each `MemoryKit` on it for one replica of an account:
+
+    memory = Memory()
+    async with aiohttp.ClientSession() as http:
+        replica = Connector(config, MemoryKit(memory, account, http))
+
+Events go through the real `Log`, so an event is stored once however often it is appended, and a
+test reads them back with `memory.events()`. Replies inside a webhook's response, tokens and
+buckets are shared by all kits of one `Memory`, as replicas share them through NATS.
+"""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import aiohttp
+
+from onebus.action import Sent
+from onebus.connector import Held, Offer, Token, TokenSource
+from onebus.errors import BusError
+from onebus.event import Chat, Event, MessageSent
+from onebus.ids import Account, MessageId
+from onebus.log import Stored
+from onebus.segment import Segments
+from onebus.testing.memory_bus import MemoryBucket, MemoryBus, MemoryLog
+
+WAIT_S = 5.0
+"""A test that waits longer for something has failed."""
+
+REFRESH_BEFORE_S = 60
+"""A token this close to its end is replaced."""
+
+
+class Memory:
+    """What all replicas of one installation share. `bus.available = False` takes NATS away."""
+
+    def __init__(self) -> None:
+        self.bus = MemoryBus()
+        self.log = MemoryLog(self.bus)
+        self.holds: dict[tuple[Account, tuple[str, str]], list[MemoryHeld]] = defaultdict(list)
+        self.held = asyncio.Event()
+        self.replies: dict[tuple[Account, str], bytes] = {}
+        self.tokens: dict[tuple[Account, str], Token] = {}
+        self.token_locks: dict[tuple[Account, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def stored(self) -> list[Stored]:
+        """The log, oldest first."""
+        entries = self.bus.entries(self.log.stream)
+        return [stored for entry in entries if (stored := self.log.open(entry))]
+
+    def events(self) -> list[Event]:
+        """The events of the log, oldest first."""
+        return [stored.event for stored in self.stored()]
+
+    async def wait_for_events(self, count: int) -> list[Event]:
+        """The events of the log as soon as there are `count`. Raises TimeoutError."""
+        async with asyncio.timeout(WAIT_S):
+            while len(self.events()) < count:
+                await self.bus.next_store()
+        return self.events()
+
+    async def wait_for_holds(self, account: Account, chat: Chat, count: int) -> None:
+        """Wait until so many webhook requests of a chat are open for a reply."""
+        async with asyncio.timeout(WAIT_S):
+            while len(self.holds[account, chat.key]) < count:
+                self.held.clear()
+                await self.held.wait()
+
+
+class MemoryOffer:
+    """A reply that waits to go out inside a webhook's response."""
+
+    def __init__(self, segments: Segments) -> None:
+        self.segments = segments
+        self.answer: asyncio.Future[MessageId | None] = asyncio.get_running_loop().create_future()
+
+    async def accept(self, message: MessageId) -> None:
+        """Say under which id the reply goes out."""
+        if not self.answer.done():
+            self.answer.set_result(message)
+
+    async def refuse(self) -> None:
+        """Leave it to another holder, or to the push API."""
+        if not self.answer.done():
+            self.answer.set_result(None)
+
+
+class MemoryHeld:
+    """An open webhook request; takes one offer at most."""
+
+    def __init__(self) -> None:
+        self.offer: asyncio.Future[MemoryOffer] = asyncio.get_running_loop().create_future()
+
+    async def next_offer(self, timeout_s: float) -> Offer | None:
+        """The reply, or None when there is none in time."""
+        done, _ = await asyncio.wait({self.offer}, timeout=max(timeout_s, 0))
+        return self.offer.result() if done else None
+
+
+class MemoryPassive:
+    """Replies inside a webhook's response, between all kits of one Memory."""
+
+    def __init__(self, memory: Memory, account: Account) -> None:
+        self._memory = memory
+        self._account = account
+
+    def hold(self, chat: Chat) -> AbstractAsyncContextManager[Held]:
+        """Hold a request of this chat open."""
+        return self._hold(chat)
+
+    @asynccontextmanager
+    async def _hold(self, chat: Chat) -> AsyncIterator[Held]:
+        self._memory.bus.check_available()
+        holds = self._memory.holds[self._account, chat.key]
+        held = MemoryHeld()
+        holds.append(held)
+        self._memory.held.set()
+        try:
+            yield held
+        finally:
+            if held in holds:
+                holds.remove(held)
+            if held.offer.done():  # neither accepted nor refused
+                await held.offer.result().refuse()
+
+    async def offer(self, chat: Chat, segments: Segments) -> MessageId | None:
+        """Hand a reply to the requests of the chat, the last first; None: nobody took it."""
+        self._memory.bus.check_available()
+        holds = self._memory.holds[self._account, chat.key]
+        while holds:
+            offer = MemoryOffer(segments)
+            holds.pop().offer.set_result(offer)
+            if (message := await offer.answer) is not None:
+                return message
+        return None
+
+    async def remember(self, key: str, reply: bytes) -> bool:
+        """Keep a reply for the retries of its webhook; False when there already is one."""
+        self._memory.bus.check_available()
+        if (self._account, key) in self._memory.replies:
+            return False
+        self._memory.replies[self._account, key] = reply
+        return True
+
+    async def recall(self, key: str) -> bytes | None:
+        """The reply remembered under this key."""
+        self._memory.bus.check_available()
+        return self._memory.replies.get((self._account, key))
+
+
+class MemoryKit:
+    """One replica's kit. `clock` tells its time; `owner = False` takes the account away."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        account: Account,
+        http: aiohttp.ClientSession,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.memory = memory
+        self.account = account
+        self.http = http
+        self.clock = clock
+        self.owner = True
+        self.log = memory.log
+        self.passive = MemoryPassive(memory, account)
+        self.logger: logging.LoggerAdapter[logging.Logger] = logging.LoggerAdapter(
+            logging.getLogger("onebus.testing.memory"), {"account": str(account)}
+        )
+
+    async def append(self, event: Event, *, timeout_s: float = 10) -> int:
+        """Write an event into the log once; returns its sequence."""
+        return await self.log.append(event, timeout_s=timeout_s)
+
+    async def append_sent(
+        self, events: Sequence[MessageSent], *, degraded: Iterable[str] = ()
+    ) -> Sent:
+        """Log what the platform accepted; not numbered when the log cannot be reached."""
+        first = events[0].message
+        try:
+            numbers = [await self.append(event, timeout_s=0) for event in events]
+        except BusError:
+            return Sent(first, None, tuple(degraded))
+        return Sent(first, numbers[0], tuple(degraded))
+
+    async def token(self, name: str, source: TokenSource, *, stale: str | None = None) -> str:
+        """A token shared by all replicas; `stale` is replaced even if it looks valid."""
+        key = (self.account, name)
+        async with self.memory.token_locks[key]:
+            known = self.memory.tokens.get(key)
+            if (
+                known is None
+                or known.value == stale
+                or known.expires_at_s < self.clock() + REFRESH_BEFORE_S
+            ):
+                known = self.memory.tokens[key] = await source()
+            return known.value
+
+    def bucket(self, name: str) -> MemoryBucket:
+        """State that all replicas share."""
+        return MemoryBucket(self.memory.bus, name)
+
+    def now_ms(self) -> int:
+        """Unix milliseconds of `clock`."""
+        return int(self.clock() * 1000)
+
+    def owned(self) -> bool:
+        """Whether this replica owns the account."""
+        return self.owner

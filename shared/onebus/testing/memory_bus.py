@@ -1,0 +1,213 @@
+"""JetStream in memory, below the real `Log` and `Bucket`: no server, no waiting, one event loop.
+
+Only what those two call is here. Limits, TTLs, fencing and everything that goes wrong between two
+machines belong to tests with a real nats-server.
+"""
+
+import asyncio
+import base64
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from onebus.bucket import Bucket, Entry
+from onebus.bus import WRONG_LAST_SEQUENCE, Bus, BusOptions, StoreRefused, StreamEntry
+from onebus.errors import BusUnavailable
+from onebus.log import Log, Stored
+from onebus.reader import Reader
+
+_NO_MESSAGE_FOUND = 10037
+
+
+class MemoryBus(Bus):
+    """The streams that all kits of one test share. `available = False` is NATS gone away."""
+
+    def __init__(self) -> None:
+        super().__init__(BusOptions(), "memory")
+        self.available = True
+        self._streams: dict[str, list[StreamEntry]] = defaultdict(list)
+        self._readers: list[MemoryReader] = []
+        self._stored = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        """Whether a request has a chance now."""
+        return self.available
+
+    async def store(
+        self,
+        subject: str,
+        body: bytes,
+        *,
+        last_sequence: int | None = None,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = 5,  # noqa: ARG002
+    ) -> int:
+        """Append, unless the subject's last entry has another sequence than the expected one."""
+        self.check_available()
+        stream = self._stream_of(subject)
+        last = self._last(stream, subject)
+        if last_sequence is not None and last_sequence != (last.sequence if last else 0):
+            raise StoreRefused(WRONG_LAST_SEQUENCE, "wrong last sequence")
+        entry = StreamEntry(subject, len(self._streams[stream]) + 1, body, dict(headers or {}))
+        self._streams[stream].append(entry)
+        for reader in list(self._readers):
+            reader.take(stream, entry)
+        self._stored.set()
+        return entry.sequence
+
+    async def last(self, stream: str, subject: str) -> StreamEntry | None:
+        """The last entry of a subject."""
+        self.check_available()
+        return self._last(stream, subject)
+
+    async def at(self, stream: str, sequence: int) -> StreamEntry | None:
+        """The entry with a sequence."""
+        self.check_available()
+        entries = self._streams[stream]
+        return entries[sequence - 1] if 0 < sequence <= len(entries) else None
+
+    async def api(
+        self,
+        operation: str,
+        body: Any = None,
+        timeout_s: float = 5,  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """The two calls of the JetStream API that `Log` and `Bucket` make."""
+        self.check_available()
+        if operation.startswith("STREAM.INFO."):
+            entries = self._streams[operation.removeprefix("STREAM.INFO.")]
+            subjects = {entry.subject: 1 for entry in entries}
+            return {"state": {"last_seq": len(entries), "subjects": subjects}}
+        entry = await self.at(operation.removeprefix("STREAM.MSG.GET."), int(body["seq"]))
+        if entry is None:
+            raise StoreRefused(_NO_MESSAGE_FOUND, "no message found")
+        data = base64.b64encode(entry.body).decode()
+        return {"message": {"subject": entry.subject, "seq": entry.sequence, "data": data}}
+
+    def check_available(self) -> None:
+        """Raises BusUnavailable while the bus is switched off."""
+        if not self.available:
+            raise BusUnavailable("the bus in memory is switched off")
+
+    def entries(self, stream: str) -> Sequence[StreamEntry]:
+        """Everything a stream holds, oldest first."""
+        return self._streams[stream]
+
+    async def next_store(self) -> None:
+        """Wait until something is stored anywhere."""
+        self._stored.clear()
+        await self._stored.wait()
+
+    def attach(self, reader: "MemoryReader") -> None:
+        """Hand over what is stored, and from now on what is being stored."""
+        for entry in list(self._streams[reader.stream]):
+            reader.take(reader.stream, entry)
+        self._readers.append(reader)
+
+    def detach(self, reader: "MemoryReader") -> None:
+        """Hand over nothing more."""
+        self._readers.remove(reader)
+
+    def _last(self, stream: str, subject: str) -> StreamEntry | None:
+        entries = reversed(self._streams[stream])
+        return next((entry for entry in entries if entry.subject == subject), None)
+
+    def _stream_of(self, subject: str) -> str:
+        if subject.startswith("$KV."):
+            return f"KV_{subject.split('.')[1]}"
+        return f"{self.prefix}_events"
+
+
+class MemoryReader(Reader):
+    """A Reader that is handed its entries while they are stored."""
+
+    def __init__(
+        self,
+        bus: MemoryBus,
+        stream: str,
+        filters: Sequence[str],
+        on_entry: Callable[[StreamEntry], None],
+        *,
+        start: int,
+    ) -> None:
+        super().__init__(bus, stream, filters, on_entry, start=start)
+        self.stream = stream
+        self._memory = bus
+
+    async def __aenter__(self) -> "MemoryReader":
+        self._memory.attach(self)
+        self.caught_up.set()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        self._memory.detach(self)
+
+    def set_filters(self, filters: Sequence[str]) -> None:
+        """Read other subjects from the next entry on."""
+        self._filters = list(filters)
+
+    def take(self, stream: str, entry: StreamEntry) -> None:
+        """Hand an entry on if it is new and wanted."""
+        if stream != self.stream or entry.sequence <= self.handled:
+            return
+        self.handled = entry.sequence
+        if any(_matches(where, entry.subject) for where in self._filters):
+            self._on_entry(entry)
+
+
+class MemoryLog(Log):
+    """The real log on a bus in memory."""
+
+    def __init__(self, bus: MemoryBus) -> None:
+        super().__init__(bus)
+        self._memory = bus
+
+    def follow(
+        self, filters: Sequence[str], on_event: Callable[[Stored], None], *, start: int
+    ) -> Reader:
+        """Hand over every event of these filters from `start` on."""
+
+        def on_entry(entry: StreamEntry) -> None:
+            if stored := self.open(entry):
+                on_event(stored)
+
+        absolute = self.absolute(filters)
+        return MemoryReader(self._memory, self.stream, absolute, on_entry, start=start)
+
+
+class MemoryBucket(Bucket):
+    """The real bucket on a bus in memory."""
+
+    def __init__(self, bus: MemoryBus, name: str) -> None:
+        super().__init__(bus, name)
+        self._memory = bus
+
+    async def entries(self, prefix: str) -> list[Entry]:
+        """All keys below a prefix, in the order of their changes."""
+        self._memory.check_available()
+        found: dict[str, Entry | None] = {}
+        async with self.follow(prefix, lambda key, entry: found.update({key: entry})):
+            return [entry for entry in found.values() if entry]
+
+    def follow(self, prefix: str, on_change: Callable[[str, Entry | None], None]) -> Reader:
+        """Every change below a prefix, from the current values on; None for a removed key."""
+
+        def on_entry(stored: StreamEntry) -> None:
+            on_change(stored.subject.removeprefix(self._subject), self._entry(stored))
+
+        where = f"{self._subject}{prefix}.>" if prefix else f"{self._subject}>"
+        return MemoryReader(self._memory, self.stream, [where], on_entry, start=1)
+
+
+def _matches(where: str, subject: str) -> bool:
+    """Whether a subject fits a filter with NATS wildcards."""
+    wanted, found = where.split("."), subject.split(".")
+    if wanted[-1] == ">":
+        wanted.pop()
+        if len(found) <= len(wanted):
+            return False
+        found = found[: len(wanted)]
+    return len(wanted) == len(found) and all(
+        token in {"*", other} for token, other in zip(wanted, found, strict=True)
+    )
