@@ -8,7 +8,7 @@ connector declares a capability by overriding the method named as the action's t
 from typing import Any, Generic, TypeAlias, TypeVar, get_args
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from onebus.errors import ErrorData
 from onebus.event import SCHEMA_VERSION, Chat, Membership, Role, User
@@ -336,6 +336,6 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Response(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The owner's answer: `result` (encoded, absent for None) or `error`."""
 
-    result: Raw | None = None
+    result: Raw | UnsetType = UNSET
     error: ErrorData | None = None
     v: int = msgspec.field(default_factory=lambda: SCHEMA_VERSION)

@@ -53,7 +53,8 @@ class Caller:
             raise action_error(response.error)
         try:
             kind = result_type(type(action))
-            return cast("R", msgspec.json.decode(response.result or b"null", type=kind))
+            result = b"null" if response.result is msgspec.UNSET else response.result
+            return cast("R", msgspec.json.decode(result, type=kind))
         except msgspec.MsgspecError as error:
             raise InternalError("the connector's answer has an unknown shape") from error
 

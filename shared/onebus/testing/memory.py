@@ -191,6 +191,7 @@ class MemoryKit:
 
     async def token(self, name: str, source: TokenSource, *, stale: str | None = None) -> str:
         """A token shared by all replicas; `stale` is replaced even if it looks valid."""
+        self.memory.bus.check_available()
         key = (self.account, name)
         async with self.memory.token_locks[key]:
             known = self.memory.tokens.get(key)
