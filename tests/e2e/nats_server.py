@@ -1,0 +1,64 @@
+"""An external nats-server for end-to-end tests: one that outlives the roles, and can be killed."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.e2e.processes import BIN, Running, free_port, spawn
+
+from onebus.bus import Bus, BusOptions
+from onebus.setup import Storage, set_up
+
+USER, PASSWORD = "roles", "nats-password-canary"
+
+
+class NatsServer:
+    """nats-server on one port and one directory, which it keeps over restarts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._config = folder / "nats.conf"
+        self._config.write_text(
+            f'listen: "127.0.0.1:{self.port}"\n'
+            f'authorization {{ user: {USER}, password: "{PASSWORD}" }}\n'
+            f'jetstream {{ store_dir: "{folder / "jetstream"}", sync_interval: always }}\n'
+            'ping_interval: "2s"\nping_max: 2\n'
+        )
+        self.running: Running | None = None
+
+    @property
+    def options(self) -> BusOptions:
+        return BusOptions(f"nats://127.0.0.1:{self.port}", USER, PASSWORD)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The `bus` block of a configuration."""
+        return {"url": self.options.url, "user": USER, "password": PASSWORD}
+
+    async def start(self) -> None:
+        command = (str(BIN / "nats-server"), "--config", str(self._config))
+        self.running = await spawn("nats-server", *command)
+        await self.running.says("Server is ready")
+
+    async def kill(self) -> None:
+        """`kill -9`."""
+        assert self.running
+        await self.running.kill()
+
+    async def set_up(self) -> None:
+        async with Bus(self.options, "test") as bus:
+            await bus.wait_ready(10)
+            await set_up(bus, Storage())
+
+
+@asynccontextmanager
+async def nats_server(folder: Path) -> AsyncIterator[NatsServer]:
+    """A server with streams and buckets."""
+    folder.mkdir(parents=True, exist_ok=True)
+    server = NatsServer(folder)
+    await server.start()
+    try:
+        await server.set_up()
+        yield server
+    finally:
+        await server.kill()
