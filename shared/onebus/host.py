@@ -71,7 +71,7 @@ class AccountHost:
         backoff = Backoff(1, 60)
         while True:
             try:
-                info = await self.connector.open()
+                info = await self._opened()
                 backoff.reset()
                 await self._serve(info)
                 raise NotReady("its receiving ended by itself")
@@ -102,6 +102,13 @@ class AccountHost:
         return web.Response(
             status=reply.status, body=reply.body, content_type=reply.content_type, charset="utf-8"
         )
+
+    async def _opened(self) -> SelfInfo:
+        """Open the connector; whatever is not one of the three failures may pass by itself."""
+        try:
+            return await guarded(self.connector.open(), f"{self.account} open")
+        except (ActionError, BusError) as error:
+            raise NotReady(str(error)) from error
 
     async def _serve(self, info: SelfInfo) -> None:
         problem: SetupError | None = None
