@@ -22,7 +22,7 @@ import aiohttp
 
 from onebus.action import Sent
 from onebus.connector import Held, Offer, Token, TokenSource
-from onebus.errors import BusError
+from onebus.errors import BusError, OutcomeUnknown
 from onebus.event import Chat, Event, MessageSent
 from onebus.ids import Account, MessageId
 from onebus.log import Stored
@@ -86,8 +86,17 @@ class MemoryOffer:
 
     async def refuse(self) -> None:
         """Leave it to another holder, or to the push API."""
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Nobody took it."""
         if not self.answer.done():
             self.answer.set_result(None)
+
+    def lose(self) -> None:
+        """A holder had it and said nothing: what became of it is unknown."""
+        if not self.answer.done():
+            self.answer.set_exception(OutcomeUnknown("the request that had the reply ended"))
 
 
 class MemoryHeld:
@@ -95,11 +104,24 @@ class MemoryHeld:
 
     def __init__(self) -> None:
         self.offer: asyncio.Future[MemoryOffer] = asyncio.get_running_loop().create_future()
+        self._seen = False
 
     async def next_offer(self, timeout_s: float) -> Offer | None:
         """The reply, or None when there is none in time."""
         done, _ = await asyncio.wait({self.offer}, timeout=max(timeout_s, 0))
-        return self.offer.result() if done else None
+        if not done:
+            return None
+        self._seen = True
+        return self.offer.result()
+
+    def close(self) -> None:
+        """An offer that the connector never saw goes back; one it saw and left is lost."""
+        if not self.offer.done():
+            return
+        if self._seen:
+            self.offer.result().lose()
+        else:
+            self.offer.result().give_back()
 
 
 class MemoryPassive:
@@ -125,8 +147,7 @@ class MemoryPassive:
         finally:
             if held in holds:
                 holds.remove(held)
-            if held.offer.done():  # neither accepted nor refused
-                await held.offer.result().refuse()
+            held.close()
 
     async def offer(self, chat: Chat, segments: Segments) -> MessageId | None:
         """Hand a reply to the requests of the chat, the last first; None: nobody took it."""

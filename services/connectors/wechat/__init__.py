@@ -1,0 +1,153 @@
+"""WeChat Official Account (https://developers.weixin.qq.com/doc/service/guide/).
+
+Receives by webhook at any replica, answers inside the webhook's response when the bot is quick,
+and by the customer-service API afterwards. Limits of the platform: private chats only; 5 messages
+within 48 hours after each message of the user; text of 2,048 bytes a message (longer text is
+split); no recall, no edits, no message ids for what we send. Media cannot be sent or downloaded
+yet; an inbound one names the platform's media id.
+"""
+
+import uuid
+from collections.abc import Sequence
+
+from connectors.wechat import config as configuration
+from connectors.wechat.answers import decode_user
+from connectors.wechat.api import BATCH, Api
+from connectors.wechat.config import Config
+from connectors.wechat.encode import MAX_TEXT_BYTES, Draft, custom_message, encode_segments
+from connectors.wechat.webhook import Webhook
+from onebus import action as act
+from onebus import connector
+from onebus.action import Sent
+from onebus.connector import Kit, SelfInfo, WebhookReply, WebhookRequest
+from onebus.errors import (
+    ActionError,
+    BusError,
+    BusTimeout,
+    Forbidden,
+    Misconfigured,
+    NotReady,
+    OutcomeUnknown,
+    PlatformUnavailable,
+    UnsupportedAction,
+)
+from onebus.event import Chat, MessageSent, User
+from onebus.ids import MessageId, UserId
+from onebus.segment import Text
+
+__all__ = ["Config", "Connector"]
+
+NAMED_FOLLOWERS = 10_000
+"""Of a longer list only so many are asked for their names; the rest are known by their ids."""
+
+
+class Connector(connector.Connector[configuration.Config]):
+    """One Official Account. Raises Misconfigured at once: with a bad secret nothing is safe."""
+
+    Config = configuration.Config
+    sends = ("text", "link")
+
+    def __init__(self, config: configuration.Config, kit: Kit) -> None:
+        super().__init__(config, kit)
+        if problems := [f"{key} {text}" for key, text in config.problems(exposed=False)]:
+            raise Misconfigured(f"{kit.account}: {'; '.join(problems)}")
+        self.pushes = Webhook(config, kit)
+        self._api = Api(config, kit)
+        self._me = User(UserId(config.app_id), config.nickname or config.app_id)
+
+    async def open(self) -> SelfInfo:
+        """Prove app id and secret by a token. Raises NotReady or AuthFailed."""
+        try:
+            await self._api.token()
+        except BusError as error:
+            raise NotReady(str(error)) from error
+        return SelfInfo(self._me)
+
+    async def webhook(self, request: WebhookRequest) -> WebhookReply:
+        """Answer one push of the platform, at any replica."""
+        return await self.pushes.handle(request)
+
+    async def send_message(self, action: act.SendMessage) -> Sent:
+        """Reply inside an open webhook request if there is one, else by the customer-service API.
+
+        Only a single text fits into a reply. Raises ActionError; when some parts of a longer
+        message went out and the next did not, they are logged and the error is OutcomeUnknown.
+        """
+        if action.chat.kind != "private":
+            raise UnsupportedAction("WeChat Official Accounts have no groups")
+        encoded = encode_segments(action.segments, cards=self.config.customer_service)
+        first = encoded.drafts[0]
+        if len(encoded.drafts) == 1 and isinstance(first, Text):
+            message = await self._offer(action.chat, first)
+            if message is not None:
+                events = self._events(action.chat, encoded.drafts, (message,))
+                return await self.kit.append_sent(events, degraded=encoded.degraded)
+        return await self._push(action.chat, encoded.drafts, encoded.degraded)
+
+    async def _offer(self, chat: Chat, text: Text) -> MessageId | None:
+        """The reply's id if an open request took it. Raises OutcomeUnknown, PlatformUnavailable."""
+        try:
+            return await self.kit.passive.offer(chat, (text,))
+        except BusTimeout as error:
+            raise OutcomeUnknown(f"it may have been sent as a passive reply: {error}") from error
+        except BusError as error:
+            raise PlatformUnavailable(f"nothing was sent: {error}") from error
+
+    async def _push(self, chat: Chat, drafts: Sequence[Draft], degraded: tuple[str, ...]) -> Sent:
+        """Send by the customer-service API, which gives no ids: we make them."""
+        if not self.config.customer_service:
+            raise Forbidden(
+                "customer_service is false: only one text of at most "
+                f"{MAX_TEXT_BYTES} bytes within {self.config.passive_window_s:g} s of a message "
+                "of the user can be sent"
+            )
+        messages = tuple(MessageId(f"cs-{uuid.uuid4().hex}") for _ in drafts)
+        for number, draft in enumerate(drafts):
+            try:
+                await self._push_one(chat, draft)
+            except ActionError as error:
+                if number == 0:
+                    raise
+                await self.kit.append_sent(self._events(chat, drafts[:number], messages[:number]))
+                raise OutcomeUnknown(
+                    f"{number} of {len(drafts)} parts were sent, then: {error}"
+                ) from error
+        return await self.kit.append_sent(self._events(chat, drafts, messages), degraded=degraded)
+
+    async def _push_one(self, chat: Chat, draft: Draft) -> None:
+        if not self.kit.owned():
+            raise PlatformUnavailable(f"{self.kit.account} has moved to another process")
+        await self._api.send(custom_message(chat.id, draft))
+
+    def _events(
+        self, chat: Chat, drafts: Sequence[Draft], messages: tuple[MessageId, ...]
+    ) -> list[MessageSent]:
+        """What was sent, as events: the one place that builds them."""
+        return [
+            MessageSent(
+                account=self.kit.account,
+                time_ms=self.kit.now_ms(),
+                chat=chat,
+                message=message,
+                sender=self._me,
+                segments=(draft,),
+                parts=messages if len(messages) > 1 else (),
+            )
+            for draft, message in zip(drafts, messages, strict=True)
+        ]
+
+    async def get_user(self, action: act.GetUser) -> User:
+        """Describe a follower; asks the platform each time."""
+        if action.user == self._me.id:
+            return self._me
+        return decode_user(await self._api.user(action.user), action.user)
+
+    async def get_friends(self, action: act.GetFriends) -> tuple[User, ...]:  # noqa: ARG002
+        """List the followers, with names for the first NAMED_FOLLOWERS."""
+        openids = await self._api.followers()
+        users = {openid: User(UserId(openid), openid) for openid in openids}
+        for start in range(0, min(len(openids), NAMED_FOLLOWERS), BATCH):
+            for answer in await self._api.users(openids[start : start + BATCH]):
+                if answer.openid in users:
+                    users[answer.openid] = decode_user(answer, answer.openid)
+        return tuple(users.values())

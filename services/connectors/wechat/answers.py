@@ -1,0 +1,142 @@
+"""What the platform's API answers, and what its error codes mean. Pure.
+
+Source: https://developers.weixin.qq.com/doc/offiaccount/Getting_Started/Global_Return_Code.html
+"""
+
+import re
+
+from msgspec import Struct
+
+from onebus.errors import (
+    ActionError,
+    AuthFailed,
+    BadParams,
+    Forbidden,
+    NotFound,
+    NotReady,
+    PlatformUnavailable,
+    RateLimited,
+    SetupError,
+)
+from onebus.event import Sex, User
+from onebus.ids import UserId
+
+BUSY = -1
+TOKEN_REJECTED = frozenset({40001, 40014, 42001})
+QUOTA_USED_UP = frozenset({45009, 45011})
+
+_IP = re.compile(r"(?<![\w:.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])")
+_NOT_PRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
+_MAX_TEXT = 200
+_SEXES: dict[int, Sex] = {1: "male", 2: "female"}
+
+
+class Answer(Struct):
+    """What every answer may carry; no `errcode` means success."""
+
+    errcode: int = 0
+    errmsg: str = ""
+
+
+class TokenAnswer(Answer):
+    """Of `stable_token`."""
+
+    access_token: str = ""
+    expires_in: float = 7200
+
+
+class UserAnswer(Answer):
+    """Of `user/info`. Since 2021-12-27 nickname and sex are empty for most accounts."""
+
+    openid: str = ""
+    nickname: str = ""
+    sex: int = 0
+    remark: str = ""
+
+
+class OpenIds(Struct, frozen=True):
+    """A list of followers."""
+
+    openid: tuple[str, ...] = ()
+
+
+class FollowersAnswer(Answer):
+    """Of `user/get`: a page; `next_openid` asks for the one after it."""
+
+    data: OpenIds = OpenIds()
+    next_openid: str = ""
+
+
+class BatchAnswer(Answer):
+    """Of `user/info/batchget`."""
+
+    user_info_list: list[UserAnswer] = []
+
+
+def decode_user(answer: UserAnswer, openid: str) -> User:
+    """A follower; without nickname and remark the id is the only name there is."""
+    name = answer.nickname or answer.remark or openid
+    return User(UserId(openid), name, _SEXES.get(answer.sex, "unknown"), remark=answer.remark)
+
+
+def printable(text: str, *secrets: str) -> str:
+    """A platform's text for people and logs: one short line without secrets or controls."""
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+    return _NOT_PRINTABLE.sub(" ", text)[:_MAX_TEXT].strip()
+
+
+def action_error(errcode: int, errmsg: str) -> ActionError:
+    """An error code of an action → our error. `errmsg` is printable already."""
+    said = f"WeChat error {errcode}: {errmsg}"
+    match errcode:
+        case -1:
+            return PlatformUnavailable(f"{said}; the platform is busy")
+        case 40003:
+            return NotFound(f"{said}; no follower of this account has this id")
+        case 45015:
+            return Forbidden(
+                f"{said}; WeChat allows a message only within 48 hours after the user wrote, "
+                "and within a minute after they followed, scanned or used the menu"
+            )
+        case 45047:
+            return RateLimited(
+                f"{said}; WeChat allows 5 messages after each message of the user "
+                "(3 after a follow, scan or menu click): wait until they write again"
+            )
+        case 45009 | 45011:
+            return RateLimited(f"{said}; the account's quota for this call is used up")
+        case 45002:
+            return BadParams(f"{said}; the text is too long")
+        case 48001:
+            return Forbidden(
+                f"{said}; this account may not use the call. If it is not verified, set "
+                "customer_service: false, so that only passive replies are tried"
+            )
+    return Forbidden(said)
+
+
+def setup_error(errcode: int, errmsg: str) -> SetupError:
+    """An error code of the token call → why the account cannot be opened, and what to do."""
+    said = f"WeChat error {errcode}: {errmsg}"
+    match errcode:
+        case -1 | 45009 | 45011:
+            return NotReady(said)
+        case 40013 | 41002:
+            return AuthFailed(f"{said}; app_id is wrong: compare it with the platform's page")
+        case 40001 | 40125 | 41004:
+            return AuthFailed(
+                f"{said}; app_secret is wrong or was reset: copy it anew from the platform's page"
+            )
+        case 40164:
+            found = _IP.search(errmsg)
+            address = found[0] if found else "this machine's public IP address"
+            return AuthFailed(f"{said}; add {address} to the IP allow-list of the account")
+    return AuthFailed(said)
+
+
+def in_action(error: SetupError) -> ActionError:
+    """A token could not be had in the middle of an action → the action's error."""
+    if isinstance(error, NotReady):
+        return PlatformUnavailable(str(error))
+    return Forbidden(str(error))

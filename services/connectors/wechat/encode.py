@@ -1,0 +1,214 @@
+"""Segments → what the platform takes. Pure: no clock, no network, no state.
+
+Sources: https://developers.weixin.qq.com/doc/service/en/api/customer/message/api_sendcustommessage.html
+and https://developers.weixin.qq.com/doc/offiaccount/Message_Management/Passive_user_reply_message.html
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from onebus import segment as seg
+from onebus.errors import BadParams, UnsupportedAction
+from onebus.segment import Link, Segment, Segments, Text
+
+MAX_TEXT_BYTES = 2048
+"""Longest text of one message, in UTF-8."""
+
+MAX_FORWARD_DEPTH = 3
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_MAX_CLUSTER = 32
+_JOINER = "\u200d"
+_MODIFIERS = range(0x1F3FB, 0x1F400)
+"""Skin tones: they belong to the character before them."""
+
+_MEDIA = (seg.Image, seg.Voice, seg.Video, seg.File)
+
+Draft: TypeAlias = Text | Link
+"""One platform message: a text that fits, or a link with a title."""
+
+
+class Encoded(Struct, frozen=True):
+    """The platform messages that a message becomes; `degraded` names what went out as text."""
+
+    drafts: tuple[Draft, ...]
+    degraded: tuple[str, ...]
+
+
+def encode_segments(segments: Segments, *, cards: bool = True) -> Encoded:
+    """A message → its platform messages, in order. Nothing is dropped silently.
+
+    `cards`: whether a link with a title may be a message of its own; text otherwise. Raises
+    UnsupportedAction for media, BadParams for an empty message.
+    """
+    drafts: list[Draft] = []
+    text: list[str] = []
+    for segment in segments:
+        if cards and isinstance(segment, Link) and segment.title and segment.url:
+            drafts += _texts(text)
+            drafts.append(segment)
+            text.clear()
+        else:
+            text.append(readable(segment))
+    drafts += _texts(text)
+    if not drafts:
+        raise BadParams("the message is empty")
+    cards_sent = {id(draft) for draft in drafts}
+    degraded = (_name(s) for s in segments if not isinstance(s, Text) and id(s) not in cards_sent)
+    return Encoded(tuple(drafts), tuple(dict.fromkeys(degraded)))
+
+
+def _texts(parts: Sequence[str]) -> list[Text]:
+    text = clean("".join(parts))
+    return [Text(part) for part in split_text(text)] if text.strip() else []
+
+
+def clean(text: str) -> str:
+    """Text without what XML cannot carry: control characters and lone surrogates."""
+    return _NOT_XML.sub("", text)
+
+
+def _name(segment: Segment) -> str:
+    return str(segment.__struct_config__.tag)
+
+
+def readable(segment: Segment, depth: int = 0) -> str:
+    """A segment as text that a person understands. Raises UnsupportedAction for media."""
+    if isinstance(segment, _MEDIA):
+        raise UnsupportedAction(
+            f"a message with {_name(segment)} cannot be sent: media upload is not available yet"
+        )
+    if isinstance(segment, seg.Forward):
+        return _forward(segment, depth)
+    return _READABLE[type(segment)](segment)
+
+
+def _forward(segment: seg.Forward, depth: int) -> str:
+    if depth >= MAX_FORWARD_DEPTH:
+        raise BadParams(f"forwarded messages are nested deeper than {MAX_FORWARD_DEPTH}")
+    lines = [f"[forwarded messages {segment.id}]" if segment.id else "[forwarded messages]"]
+    for node in segment.nodes:
+        content = "".join(readable(part, depth + 1) for part in node.content)
+        lines.append(f"{node.name or node.user}: {content or f'[message {node.message}]'}")
+    return "\n".join(lines) + "\n"
+
+
+def _mention(segment: seg.Mention) -> str:
+    if segment.user is None:
+        return "@all "
+    return f"@{segment.name or segment.user} "
+
+
+def _emoji(segment: seg.Emoji) -> str:
+    return f"[{segment.name}]" if segment.name else f"[face {segment.id}]"
+
+
+def _location(segment: seg.Location) -> str:
+    place = f"({segment.latitude:g}, {segment.longitude:g})"
+    return _line("[location]", segment.title, segment.content, place)
+
+
+def _link(segment: Link) -> str:
+    return _line(segment.title, segment.content, segment.url)
+
+
+def _music(segment: seg.Music) -> str:
+    song = segment.url or segment.audio or f"{segment.kind} {segment.id}"
+    return _line("[music]", segment.title, segment.content, song)
+
+
+def _line(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
+
+
+_READABLE: Mapping[type, Callable[[Any], str]] = {
+    Text: lambda segment: segment.text,
+    seg.Mention: _mention,
+    seg.Reply: lambda _: "",  # the platform cannot quote; the answer still reads well without
+    seg.Emoji: _emoji,
+    seg.Location: _location,
+    seg.Contact: lambda segment: f"[{segment.kind} {segment.id}]",
+    Link: _link,
+    seg.Music: _music,
+    seg.Card: lambda segment: segment.content,
+    seg.Poke: lambda segment: f"[{segment.name or 'poke'}]",
+    seg.Dice: lambda segment: f"[{_line('dice', segment.result)}]",
+    seg.Rps: lambda segment: f"[{_line('rock paper scissors', segment.result)}]",
+    seg.Shake: lambda _: "[shake]",
+    seg.Anonymous: lambda _: "",
+    seg.Unknown: lambda segment: f"[{segment.kind}]",
+}
+
+
+def split_text(text: str, limit_bytes: int = MAX_TEXT_BYTES) -> list[str]:
+    """Cut a text into parts that fit, never inside a character nor, where it can be, a cluster."""
+    parts: list[str] = []
+    start = 0
+    while start < len(text):
+        window = text[start : start + limit_bytes]
+        fitting = len(window.encode()[:limit_bytes].decode("utf-8", "ignore"))
+        if fitting < len(window) or start + fitting < len(text):
+            fitting = _cluster_start(text, start, start + fitting) - start
+        parts.append(text[start : start + fitting])
+        start += fitting
+    return parts
+
+
+def _cluster_start(text: str, start: int, cut: int) -> int:
+    """The last place at or before `cut` where a cut does not tear what is seen as one."""
+    for place in range(cut, max(start, cut - _MAX_CLUSTER), -1):
+        if place == len(text) or not (_extends(text[place]) or text[place - 1] == _JOINER):
+            return place
+    return cut
+
+
+def _extends(char: str) -> bool:
+    """Whether a character belongs to the one before it: accents, selectors, joiners, skin tones."""
+    return unicodedata.category(char).startswith("M") or char == _JOINER or ord(char) in _MODIFIERS
+
+
+def custom_message(user: str, draft: Draft) -> dict[str, Any]:
+    """A platform message → the body of `message/custom/send`."""
+    if isinstance(draft, Text):
+        return {"touser": user, "msgtype": "text", "text": {"content": draft.text}}
+    article = {
+        "title": clean(draft.title),
+        "description": clean(draft.content),
+        "url": clean(draft.url),
+        "picurl": clean(draft.image),
+    }
+    return {"touser": user, "msgtype": "news", "news": {"articles": [article]}}
+
+
+def text_reply(text: str, *, to_user: str, from_us: str, time_s: int) -> str:
+    """The XML of a passive text reply."""
+    return (
+        "<xml>"
+        f"<ToUserName>{_cdata(to_user)}</ToUserName>"
+        f"<FromUserName>{_cdata(from_us)}</FromUserName>"
+        f"<CreateTime>{time_s}</CreateTime>"
+        "<MsgType><![CDATA[text]]></MsgType>"
+        f"<Content>{_cdata(text)}</Content>"
+        "</xml>"
+    )
+
+
+def sealed_reply(sealed: str, signature: str, timestamp: str, nonce: str) -> str:
+    """The XML around an encrypted passive reply."""
+    return (
+        "<xml>"
+        f"<Encrypt>{_cdata(sealed)}</Encrypt>"
+        f"<MsgSignature>{_cdata(signature)}</MsgSignature>"
+        f"<TimeStamp>{timestamp}</TimeStamp>"
+        f"<Nonce>{_cdata(nonce)}</Nonce>"
+        "</xml>"
+    )
+
+
+def _cdata(text: str) -> str:
+    """Text as character data; its end mark is torn apart, so no text can leave the element."""
+    return "<![CDATA[" + text.replace("]]>", "]]]]><![CDATA[>") + "]]>"

@@ -1,0 +1,201 @@
+"""WeChat's HTTP API as a real server on a free port, as strict as the platform.
+
+Checked from the other side: wechatpy's client talks to it in a test, so that this fake and the
+connector cannot share one misreading. Sources: the pages named in `connectors.wechat.api`.
+"""
+
+import asyncio
+import json
+import re
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+MAX_TEXT_BYTES = 2048
+_ESCAPED = re.compile(r"(?<!\\)(?:\\\\)*\\u")
+
+
+class Followers(dict[str, dict[str, Any]]):
+    """The followers by openid, each as `user/info` describes them."""
+
+    def follow(self, openid: str, **described: Any) -> None:
+        self[openid] = {"nickname": "", "sex": 0, "remark": "", **described}
+
+
+class FakeWeChat:
+    """One account's side of the API.
+
+    `sent` holds the bodies of accepted customer-service messages, `calls` counts requests by path,
+    `tokens` the valid tokens. While `hang` is cleared an accepted call gets no answer.
+    """
+
+    def __init__(self, app_id: str = "wxtestapp", secret: str = "app-secret-canary") -> None:
+        self.app_id = app_id
+        self.secret = secret
+        self.followers = Followers()
+        self.page_size = 10_000
+        self.sent: list[dict[str, Any]] = []
+        self.calls: Counter[str] = Counter()
+        self.forced_refreshes = 0
+        self.tokens: dict[str, str] = {}
+        self.script: dict[str, deque[tuple[int, str]]] = {}
+        self.hang = asyncio.Event()
+        self.hang.set()
+        self.arrived = asyncio.Event()
+        self.base = ""
+        self._made = 0
+
+    def answer_next(self, path: str, errcode: int, errmsg: str = "scripted") -> None:
+        """Answer the next call of a path with an error code, or (100 to 599) an HTTP status."""
+        self.script.setdefault(path, deque()).append((errcode, errmsg))
+
+    def expire_tokens(self) -> None:
+        """The platform forgets every token it gave."""
+        self.tokens.clear()
+
+    async def wait_for_sent(self, count: int, timeout_s: float = 5) -> list[dict[str, Any]]:
+        """The accepted messages as soon as there are `count`."""
+        async with asyncio.timeout(timeout_s):
+            while len(self.sent) < count:
+                self.arrived.clear()
+                await self.arrived.wait()
+        return self.sent
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator["FakeWeChat"]:
+        """Listen on a free loopback port; `base` is the URL to configure."""
+        application = web.Application(middlewares=[self._scripted])
+        application.router.add_get("/cgi-bin/token", self._token)
+        application.router.add_post("/cgi-bin/stable_token", self._stable_token)
+        application.router.add_post("/cgi-bin/message/custom/send", self._send)
+        application.router.add_get("/cgi-bin/user/info", self._user)
+        application.router.add_get("/cgi-bin/user/get", self._followers)
+        application.router.add_post("/cgi-bin/user/info/batchget", self._users)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            self.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            yield self
+        finally:
+            self.hang.set()
+            await runner.cleanup()
+
+    @web.middleware
+    async def _scripted(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        self.calls[request.path] += 1
+        scripted = self.script.get(request.path)
+        if scripted:
+            code, text = scripted.popleft()
+            if 100 <= code < 600:
+                return web.Response(status=code, text="<html>an error page</html>")
+            return _error(code, text)
+        if request.path.endswith("token"):
+            response: web.StreamResponse = await handler(request)
+            return response
+        token = request.query.get("access_token", "")
+        if not token:
+            return _error(41001, "access_token missing")
+        if token not in self.tokens.values():
+            return _error(40001, "invalid credential, access_token is invalid or not latest")
+        response = await handler(request)
+        await self.hang.wait()
+        return response
+
+    async def _token(self, request: web.Request) -> web.Response:
+        """The classic token: each call makes the one before invalid."""
+        given = (request.query.get("appid"), request.query.get("secret"))
+        if given != (self.app_id, self.secret):
+            return _error(40125, "invalid appsecret")
+        return _json({"access_token": self._new_token("classic"), "expires_in": 7200})
+
+    async def _stable_token(self, request: web.Request) -> web.Response:
+        """The stable token: the same until it ends, unless a new one is forced."""
+        body = await request.json()
+        if body.get("grant_type") != "client_credential":
+            return _error(40002, "invalid grant_type")
+        if body.get("appid") != self.app_id:
+            return _error(40013, "invalid appid")
+        if body.get("secret") != self.secret:
+            return _error(40125, "invalid appsecret")
+        forced = body.get("force_refresh", False)
+        if not isinstance(forced, bool):
+            return _error(47001, "data format error")
+        self.forced_refreshes += forced
+        if forced or "stable" not in self.tokens:
+            self._new_token("stable")
+        return _json({"access_token": self.tokens["stable"], "expires_in": 7200})
+
+    def _new_token(self, kind: str) -> str:
+        self._made += 1
+        self.tokens[kind] = f"TOKEN-CANARY-{kind}-{self._made}"
+        return self.tokens[kind]
+
+    async def _send(self, request: web.Request) -> web.Response:
+        # The real one shows \u escapes to the user as they are, so they are an error here.
+        raw = await request.text()
+        if _ESCAPED.search(raw):
+            return _error(40033, "invalid charset. please check your request, if include \\uxxxx")
+        message = json.loads(raw)
+        if message.get("touser") not in self.followers:
+            return _error(40003, "invalid openid")
+        if error := _check_content(message):
+            return error
+        self.sent.append(message)
+        self.arrived.set()
+        return _json({"errcode": 0, "errmsg": "ok"})
+
+    def _describe(self, openid: str) -> dict[str, Any]:
+        if openid not in self.followers:
+            return {"subscribe": 0, "openid": openid}
+        return {"subscribe": 1, "openid": openid, **self.followers[openid]}
+
+    async def _user(self, request: web.Request) -> web.Response:
+        openid = request.query.get("openid", "")
+        if not openid.startswith("o"):
+            return _error(40003, "invalid openid")
+        return _json(self._describe(openid))
+
+    async def _users(self, request: web.Request) -> web.Response:
+        asked = (await request.json())["user_list"]
+        if len(asked) > 100:
+            return _error(40032, "invalid openid list size")
+        return _json({"user_info_list": [self._describe(user["openid"]) for user in asked]})
+
+    async def _followers(self, request: web.Request) -> web.Response:
+        openids, after = list(self.followers), request.query.get("next_openid", "")
+        start = openids.index(after) + 1 if after else 0
+        page = openids[start : start + self.page_size]
+        answer: dict[str, Any] = {"total": len(openids), "count": len(page)}
+        if page:
+            answer["data"] = {"openid": page}
+        # After the last page there is no `data`, and `next_openid` may still be there.
+        return _json({**answer, "next_openid": page[-1] if page else after})
+
+
+def _check_content(message: dict[str, Any]) -> web.Response | None:
+    match message.get("msgtype"):
+        case "text":
+            content = message["text"]["content"]
+            if not content:
+                return _error(44004, "empty content")
+            if len(content.encode()) > MAX_TEXT_BYTES:
+                return _error(45002, "content size out of limit")
+        case "news":
+            if len(message["news"]["articles"]) != 1:
+                return _error(45008, "article size out of limit")
+        case _:
+            return _error(40008, "invalid message type")
+    return None
+
+
+def _json(value: dict[str, Any]) -> web.Response:
+    return web.Response(text=json.dumps(value, ensure_ascii=False), content_type="text/plain")
+
+
+def _error(errcode: int, errmsg: str) -> web.Response:
+    return _json({"errcode": errcode, "errmsg": f"{errmsg} rid: 5f3ded7d-22929d02-4ba1f5f6"})
