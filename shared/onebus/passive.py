@@ -6,6 +6,7 @@ platform's retry of the same webhook gets the same reply wherever it arrives.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,7 +18,7 @@ from onebus import subjects
 from onebus.bucket import Bucket, Conflict
 from onebus.bus import Bus, NoResponders
 from onebus.codec import CodecError, decode, encode
-from onebus.errors import BusTimeout, OutcomeUnknown
+from onebus.errors import BusError, BusTimeout, OutcomeUnknown
 from onebus.event import Chat
 from onebus.ids import Account, MessageId
 from onebus.segment import Segments
@@ -67,10 +68,12 @@ class BusHeld:
         self._account = account
         self._chat = chat
         self._first: asyncio.Future[BusOffer] = asyncio.get_running_loop().create_future()
+        self._seen = False
 
     async def next_offer(self, timeout_s: float) -> BusOffer | None:
         """The reply, or None when none came in time."""
         done, _ = await asyncio.wait({self._first}, timeout=max(timeout_s, 0))
+        self._seen = bool(done)
         return self._first.result() if done else None
 
     async def on_message(self, message: Msg) -> None:
@@ -86,9 +89,10 @@ class BusHeld:
         else:
             self._first.set_result(offer)
 
-    def close(self) -> None:
-        """Take nothing any more."""
-        self._first.cancel()
+    async def close(self) -> None:
+        """Take nothing any more; refuse an offer that came too late to be seen."""
+        if not self._first.cancel() and not self._seen:
+            await self._first.result().refuse()
 
 
 class BusPassive:
@@ -108,8 +112,9 @@ class BusPassive:
         try:
             yield held
         finally:
-            held.close()
             await self._bus.unsubscribe(subscription)
+            with contextlib.suppress(BusError):
+                await held.close()
 
     async def offer(self, chat: Chat, segments: Segments) -> MessageId | None:
         """Hand a reply to a holder; see `onebus.connector.Passive`."""

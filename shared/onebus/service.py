@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 
-from onebus.errors import ActionError, InternalError, OnebusError
+from onebus.errors import ActionError, InternalError, OnebusError, OutcomeUnknown
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ async def outcome(work: Awaitable[T], what: str) -> T | ActionError:
         return error
     except OnebusError as error:
         logger.warning("%s: %s", what, error)
-        return InternalError(f"the connector could not do its work: {error}")
+        return OutcomeUnknown(f"it was cut short, and may have been done: {error}")
 
 
 async def run_roles(
