@@ -1,0 +1,434 @@
+// The sandbox's page: who you are, the chats, and the one that is open.
+
+import { drawSegment, make, plain, segmentsOf } from "./segments.js";
+import { call, follow } from "./server.js";
+
+const $ = (id) => document.getElementById(id);
+const base = location.pathname.replace(/\/+$/, "");
+const state = { me: null, bot: null, users: new Map(), groups: new Map() };
+const open = { chat: null, messages: new Map(), replyTo: null };
+const unread = new Set();
+const look = { nameOf, quote };
+let atEnd = true;
+let lastTop = 0;
+
+async function loadState() {
+  const answer = await call("GET", "api/state");
+  state.bot = answer.bot;
+  state.users = new Map(answer.users.map((user) => [user.user, user]));
+  state.groups = new Map(answer.groups.map((group) => [group.group, group]));
+  drawChats();
+  drawHeader();
+}
+
+async function recover() {
+  try {
+    await loadState();
+    if (open.chat) await loadMessages();
+    $("send-error").textContent = "";
+  } catch (error) {
+    showError(error);
+  }
+}
+
+function receive(message) {
+  const key = message.group === null ? `user:${message.peer}` : `group:${message.group}`;
+  const isNew = !state.users.has(message.user) || (message.group !== null && !isMember(message));
+  if (isNew) loadState().catch(showError);
+  if (open.chat?.key === key) {
+    const known = open.messages.has(message.message_id);
+    open.messages.set(message.message_id, message);
+    if (!known) drawMessages();
+  } else if (message.group !== null || message.peer === state.me) {
+    unread.add(key);
+    drawChats();
+  }
+}
+
+function isMember(message) {
+  return state.groups.get(message.group)?.members.some((member) => member.user === message.user);
+}
+
+async function become(user) {
+  await call("POST", "api/users", { user });
+  state.me = user;
+  sessionStorage.setItem("me", user);
+  await loadState();
+  $("welcome").hidden = true;
+  $("app").hidden = false;
+  const last = sessionStorage.getItem("chat");
+  const [kind, id] = last ? split(last) : [];
+  await openChat(kind === "group" ? groupChat(id) : privateChat());
+  $("app").dataset.view = narrow() && !last ? "list" : "chat";
+}
+
+function split(key) {
+  const at = key.indexOf(":");
+  return [key.slice(0, at), key.slice(at + 1)];
+}
+
+const narrow = () => matchMedia("(max-width: 700px)").matches;
+const groupChat = (id) => ({ key: `group:${id}`, kind: "group", id, query: `group=${encodeURIComponent(id)}` });
+const privateChat = () => ({
+  key: `user:${state.me}`,
+  kind: "user",
+  id: state.me,
+  query: `user=${encodeURIComponent(state.me)}`,
+});
+
+async function openChat(chat) {
+  open.chat = chat;
+  open.messages = new Map();
+  sessionStorage.setItem("chat", chat.key);
+  unread.delete(chat.key);
+  $("app").dataset.view = "chat";
+  $("members").open = false;
+  $("send-error").textContent = "";
+  reply(null);
+  drawChats();
+  drawHeader();
+  drawMessages();
+  await loadMessages().catch(showError);
+  if (!narrow()) $("text").focus();
+}
+
+async function loadMessages() {
+  const chat = open.chat;
+  const answer = await call("GET", `api/messages?${chat.query}`);
+  if (open.chat !== chat) return;
+  const live = open.messages;
+  open.messages = new Map(answer.messages.map((message) => [message.message_id, message]));
+  for (const [id, message] of live) {
+    if (!open.messages.has(id)) open.messages.set(id, message);
+  }
+  drawMessages({ toEnd: live.size === 0 });
+}
+
+function showLive(name) {
+  $("live").dataset.state = name;
+  $("live").textContent = name === "live" ? "live" : `${name}…`;
+}
+
+function showError(error) {
+  $("send-error").textContent = error.message;
+}
+
+function nameOf(user) {
+  return state.users.get(user)?.name ?? user;
+}
+
+function avatar(user, name) {
+  let sum = 0;
+  for (const character of user) sum = (sum * 31 + character.codePointAt(0)) % 997;
+  const tint = user === state.bot?.user ? "bot" : String(sum % 6);
+  return make("span", { class: "avatar", "data-tint": tint, "aria-hidden": "true" }, first(name));
+}
+
+function first(name) {
+  return [...name][0]?.toUpperCase() ?? "?";
+}
+
+function chatButton(chat, label, picture) {
+  const button = make(
+    "button",
+    { type: "button", onclick: () => openChat(chat) },
+    picture,
+    make("span", { class: "label" }, label),
+  );
+  if (chat.key === open.chat?.key) button.setAttribute("aria-current", "true");
+  if (unread.has(chat.key)) {
+    button.append(make("span", { class: "unread" }, make("span", { class: "hidden" }, "unread")));
+  }
+  return make("li", {}, button);
+}
+
+function drawChats() {
+  if (!state.me || !state.bot) return;
+  const mine = state.users.get(state.me);
+  $("me").textContent = nameOf(state.me);
+  $("me-number").textContent = mine ? `user_id ${mine.onebot_id}` : "";
+  const picture = avatar(state.me, nameOf(state.me));
+  picture.id = "me-avatar";
+  $("me-avatar").replaceWith(picture);
+  $("private-chats").replaceChildren(
+    chatButton(privateChat(), state.bot.name, avatar(state.bot.user, state.bot.name)),
+  );
+  const groups = [...state.groups.values()];
+  if (open.chat?.kind === "group" && !state.groups.has(open.chat.id)) {
+    groups.push({ group: open.chat.id, name: open.chat.id });
+  }
+  $("group-chats").replaceChildren(
+    ...groups.map((group) =>
+      chatButton(groupChat(group.group), group.name, make("span", { class: "avatar", "aria-hidden": "true" }, "#")),
+    ),
+  );
+  drawAddresses();
+}
+
+function drawHeader() {
+  const chat = open.chat;
+  if (!chat || !state.bot) return;
+  const group = chat.kind === "group" ? state.groups.get(chat.id) : null;
+  $("chat-name").textContent = chat.kind === "group" ? (group?.name ?? chat.id) : state.bot.name;
+  $("chat-about").textContent = about(chat, group);
+  $("members").hidden = !group;
+  $("mention-label").hidden = !group;
+  $("text").placeholder = chat.kind === "group" ? `Message to ${$("chat-name").textContent}` : "Message to the bot";
+  if (group) drawMembers(group);
+  drawAddresses();
+}
+
+function about(chat, group) {
+  if (chat.kind === "user") return `Private chat with the bot, self_id ${state.bot.onebot_id}`;
+  return group ? `group_id ${group.onebot_id}` : "A new group: write something to make it";
+}
+
+function drawMembers(group) {
+  $("members-count").textContent = `${group.members.length} members`;
+  $("member-list").replaceChildren(
+    ...group.members.map((member) => {
+      const name = member.card || nameOf(member.user);
+      const item = make(
+        "li",
+        {},
+        avatar(member.user, name),
+        make("span", { class: "who" }, name, make("small", {}, `${member.user} · user_id ${member.onebot_id}`)),
+      );
+      if (member.user === state.bot.user) item.append(make("span", { class: "badge bot" }, "bot"));
+      if (member.role !== "member") item.append(make("span", { class: "badge" }, member.role));
+      if (member.muted_until) item.append(make("span", { class: "badge" }, "muted"));
+      return item;
+    }),
+  );
+  const choices = group.members.filter((member) => member.user !== state.me);
+  $("mention").replaceChildren(
+    make("option", { value: "" }, "@ Mention"),
+    ...choices.map((member) => make("option", { value: member.user }, member.card || nameOf(member.user))),
+    make("option", { value: "all" }, "everyone"),
+  );
+}
+
+function drawAddresses() {
+  const socket = location.protocol === "https:" ? "wss:" : "ws:";
+  const group = open.chat?.kind === "group" ? state.groups.get(open.chat.id) : null;
+  const mine = state.users.get(state.me);
+  for (const place of [$("connect-here"), $("empty-connect")]) {
+    const copy = $("connect-template").content.cloneNode(true);
+    copy.querySelector('[data-address="ws"]').textContent = `${socket}//${location.host}${base}/onebot/v11`;
+    copy.querySelector('[data-address="http"]').textContent = `${location.origin}${base}/onebot/v11/{action}`;
+    const numbers = [mine && `you are user_id ${mine.onebot_id}`, group && `this group is group_id ${group.onebot_id}`];
+    const text = numbers.filter(Boolean).join(", ");
+    copy.querySelector('[data-address="numbers"]').textContent = text && `To bots ${text}.`;
+    place.replaceChildren(copy);
+  }
+}
+
+function drawMessages({ toEnd = false } = {}) {
+  const log = $("log");
+  atEnd ||= toEnd;
+  const focused = document.activeElement?.closest?.(".message")?.dataset.id;
+  $("empty").hidden = open.messages.size > 0;
+  $("messages").replaceChildren(...[...open.messages.values()].map(drawMessage));
+  if (focused) {
+    const again = [...$("messages").children].find((item) => item.dataset.id === focused);
+    (again?.querySelector("button") ?? log).focus();
+  }
+  keepEnd();
+}
+
+// Who reads the newest message goes on doing so, whatever changes its size.
+function keepEnd() {
+  if (atEnd) $("log").scrollTop = $("log").scrollHeight;
+}
+
+function drawMessage(message) {
+  const own = message.user === state.me;
+  const kinds = ["message", own && "own", message.from_bot && "from-bot", message.recalled && "recalled"];
+  const time = new Date(message.time * 1000);
+  const head = make("div", { class: "head" }, make("strong", {}, message.name || message.user));
+  if (message.from_bot) head.append(make("span", { class: "badge bot" }, "bot"));
+  head.append(
+    make(
+      "time",
+      { datetime: time.toISOString(), title: time.toLocaleString() },
+      time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }),
+    ),
+  );
+  const bubble = make("div", { class: "bubble" });
+  if (message.recalled) bubble.append("This message was recalled");
+  else bubble.append(...message.message.map((segment) => drawSegment(segment, look)));
+  if (!message.recalled) head.append(drawActions(message, own));
+  const body = make("div", { class: "body" }, head, bubble);
+  return make(
+    "li",
+    { class: kinds.filter(Boolean).join(" "), "data-id": message.message_id },
+    avatar(message.user, message.name || message.user),
+    body,
+  );
+}
+
+function drawActions(message, own) {
+  const actions = make("span", { class: "actions" });
+  actions.append(make("button", { type: "button", onclick: () => reply(message) }, "Reply"));
+  if (own) actions.append(make("button", { type: "button", onclick: () => recall(message) }, "Recall"));
+  return actions;
+}
+
+function quote(id) {
+  const message = open.messages.get(id);
+  if (!message) return "an earlier message";
+  const text = message.recalled ? "recalled" : plain(message, nameOf);
+  return `${message.name || message.user}: ${text}`;
+}
+
+function reply(message) {
+  open.replyTo = message;
+  $("replying").hidden = !message;
+  if (message) {
+    $("replying-to").textContent = message.name || message.user;
+    $("replying-text").textContent = plain(message, nameOf);
+    $("text").focus();
+  }
+}
+
+async function recall(message) {
+  const group = message.group === null ? "" : `&group=${encodeURIComponent(message.group)}`;
+  const who = `user=${encodeURIComponent(state.me)}${group}`;
+  try {
+    await call("DELETE", `api/messages/${encodeURIComponent(message.message_id)}?${who}`);
+  } catch (error) {
+    showError(error);
+  }
+}
+
+// Whom "@name" calls in the open chat: by id, name or card.
+function namesHere() {
+  if (open.chat.kind !== "group") return new Map();
+  const names = new Map([["everyone", "all"]]);
+  // A group that is new has the bot in it already.
+  for (const { user, card } of state.groups.get(open.chat.id)?.members ?? [state.bot]) {
+    for (const name of [nameOf(user), card, user]) {
+      if (name) names.set(name, user);
+    }
+  }
+  return names;
+}
+
+async function send() {
+  const chat = open.chat;
+  const segments = segmentsOf($("text").value.trim(), namesHere());
+  const image = $("image-url").value.trim();
+  if (image) segments.push({ type: "image", data: { url: image } });
+  if (!segments.length) return;
+  const body = { user: state.me, message: segments };
+  if (chat.kind === "group") body.group = chat.id;
+  if (open.replyTo) body.reply_to = open.replyTo.message_id;
+  $("send-error").textContent = "";
+  try {
+    await call("POST", "api/messages", body);
+  } catch (error) {
+    showError(error);
+    return;
+  }
+  $("text").value = "";
+  $("image-url").value = "";
+  showImageRow(false);
+  reply(null);
+  $("text").focus();
+  if ($("live").dataset.state !== "live") await loadMessages().catch(showError);
+}
+
+function showImageRow(shown) {
+  $("image-row").hidden = !shown;
+  $("image-button").setAttribute("aria-expanded", String(shown));
+  if (shown) $("image-url").focus();
+}
+
+$("name-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  become($("name").value.trim()).catch((error) => ($("name-error").textContent = error.message));
+});
+$("group-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const name = $("group").value.trim();
+  if (!name) return;
+  $("group").value = "";
+  openChat(groupChat(name));
+});
+$("composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  send();
+});
+$("text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    send();
+  } else if (event.key === "Escape") {
+    reply(null);
+  }
+});
+$("mention").addEventListener("change", () => {
+  const user = $("mention").value;
+  $("mention").value = "";
+  if (!user) return;
+  const text = $("text");
+  const gap = text.value && !/\s$/.test(text.value) ? " " : "";
+  text.value += `${gap}@${user === "all" ? "everyone" : nameOf(user)} `;
+  text.focus();
+});
+$("image-button").addEventListener("click", () => showImageRow($("image-row").hidden));
+$("cancel-reply").addEventListener("click", () => reply(null));
+$("back").addEventListener("click", () => ($("app").dataset.view = "list"));
+$("change-me").addEventListener("click", () => {
+  sessionStorage.clear();
+  location.reload();
+});
+document.addEventListener("click", (event) => {
+  if (!$("members").contains(event.target)) $("members").open = false;
+});
+
+$("log").addEventListener("scroll", () => {
+  const { scrollTop, scrollHeight, clientHeight } = $("log");
+  const near = scrollHeight - scrollTop - clientHeight < 60;
+  // Content that grows moves the end away too; only scrolling up means leaving it.
+  if (near || scrollTop < lastTop) atEnd = near;
+  lastTop = scrollTop;
+});
+const resized = new ResizeObserver(keepEnd);
+resized.observe($("log"));
+resized.observe($("messages"));
+
+async function start() {
+  const known = sessionStorage.getItem("me");
+  if (known) {
+    await become(known);
+  } else {
+    $("welcome").hidden = false;
+    $("name").focus();
+    await loadState();
+    const people = [...state.users.values()].filter((user) => !user.is_bot).slice(0, 12);
+    $("people").replaceChildren(
+      ...people.map((user) => make("button", { type: "button", onclick: () => become(user.user) }, user.name)),
+    );
+  }
+}
+
+start().catch((error) => {
+  $("welcome").hidden = false;
+  $("name-error").textContent = error.message;
+});
+follow({
+  open: () => {
+    showLive("live");
+    recover();
+  },
+  lost: () => showLive("reconnecting"),
+  message: receive,
+  recall: ({ message_id }) => {
+    const message = open.messages.get(message_id);
+    if (!message) return;
+    message.recalled = true;
+    drawMessages();
+  },
+  state: () => loadState().catch(showError),
+});

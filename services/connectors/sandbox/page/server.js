@@ -1,0 +1,34 @@
+// Calls of the sandbox's REST, and its stream of events.
+
+export async function call(method, path, body) {
+  const options = { method, headers: {} };
+  if (body !== undefined) {
+    options.headers["Content-Type"] = "application/json";
+    options.body = JSON.stringify(body);
+  }
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new Error("The server cannot be reached. Is onebus running?");
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) {
+    throw new Error([answer.error ?? `Error ${response.status}`, answer.hint].filter(Boolean).join(" – "));
+  }
+  return answer;
+}
+
+// Follows the stream for ever. `on` has open, lost, message, recall and state.
+export function follow(on) {
+  const source = new EventSource("api/stream");
+  source.onopen = on.open;
+  source.onerror = () => {
+    on.lost();
+    // A refused connection is not tried again by the browser.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => follow(on), 2000);
+  };
+  source.onmessage = (event) => on.message(JSON.parse(event.data));
+  source.addEventListener("recall", (event) => on.recall(JSON.parse(event.data)));
+  source.addEventListener("state", on.state);
+}

@@ -1,0 +1,337 @@
+"""The sandbox's REST and page: reads requests, asks the others, writes answers.
+
+Whoever may call it may be anybody and do anything: it stands for all people of the platform at
+once. POST takes JSON only, which a page of another origin cannot send.
+"""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from aiohttp import web
+from msgspec import Struct
+
+from connectors.sandbox import message as msg
+from connectors.sandbox.access import Access
+from connectors.sandbox.conversations import Conversations, chat_of
+from connectors.sandbox.groups import Groups
+from connectors.sandbox.state import (
+    Group,
+    State,
+    check_id,
+    with_card,
+    with_member,
+    with_name,
+    with_role,
+    without_member,
+)
+from connectors.sandbox.stream import Streams
+from onebus import subjects
+from onebus.codec import CodecError, decode, encode
+from onebus.connector import Kit
+from onebus.errors import (
+    ActionError,
+    BadParams,
+    Forbidden,
+    NotFound,
+    PlatformUnavailable,
+    RateLimited,
+)
+from onebus.event import Role
+from onebus.idmap import Kind, number_of, scope_of
+from onebus.ids import ChatId, MessageId, UserId
+from onebus.listener import json_error
+
+MAX_BODY_BYTES = 1 << 20
+MAX_LISTED = 1_000
+LISTED = 200
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
+        " img-src 'self' http: https:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+PAGE = Path(__file__).with_name("page")
+ASSETS = {
+    "app.js": "text/javascript",
+    "segments.js": "text/javascript",
+    "server.js": "text/javascript",
+    "style.css": "text/css",
+    "icon.svg": "image/svg+xml",
+}
+STATUSES: dict[type[ActionError], int] = {
+    BadParams: 400,
+    Forbidden: 403,
+    NotFound: 404,
+    RateLimited: 429,
+    PlatformUnavailable: 503,
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+T = TypeVar("T")
+
+
+class Said(Struct, frozen=True, forbid_unknown_fields=True):
+    """POST api/messages: `user` writes into `group`, or privately to the bot."""
+
+    user: str
+    message: str | list[msg.Part]
+    group: str | None = None
+    reply_to: str | None = None
+    name: str = ""
+
+
+class NamedUser(Struct, frozen=True, forbid_unknown_fields=True):
+    """POST api/users: the person exists, and is called so if a name is given."""
+
+    user: str
+    name: str = ""
+
+
+class NamedGroup(Struct, frozen=True, forbid_unknown_fields=True):
+    """POST api/groups: the group exists, and is called so if a name is given."""
+
+    group: str
+    name: str = ""
+
+
+class Joining(Struct, frozen=True, forbid_unknown_fields=True):
+    """POST api/groups/{group}/members: the user is in the group, with this role and card."""
+
+    user: str
+    role: Role | None = None
+    card: str | None = None
+
+
+class Rest:
+    """Serves one account's sandbox at any replica."""
+
+    def __init__(self, kit: Kit, state: State, groups: Groups, access: Access) -> None:
+        self._kit = kit
+        self._state = state
+        self._groups = groups
+        self._conversations = Conversations(kit, state, groups)
+        self._access = access
+        self.streams = Streams(kit)
+        self._files = {name: (PAGE / name).read_bytes() for name in (*ASSETS, *PAGES)}
+
+    def routes(self) -> list[web.RouteDef]:
+        """Everything below `/{platform}/{account}`."""
+        api = {
+            ("GET", "/api/messages"): self.messages,
+            ("POST", "/api/messages"): self.say,
+            ("DELETE", "/api/messages/{message}"): self.recall,
+            ("GET", "/api/stream"): self.stream,
+            ("GET", "/api/state"): self.state,
+            ("POST", "/api/users"): self.name_user,
+            ("POST", "/api/groups"): self.name_group,
+            ("POST", "/api/groups/{group}/members"): self.join,
+            ("DELETE", "/api/groups/{group}/members/{user}"): self.leave,
+        }
+        routes = [web.route(*where, self._api(handler)) for where, handler in api.items()]
+        assets = [web.get(f"/{name}", self.asset) for name in ASSETS]
+        return [web.get("", self.to_page), web.get("/", self.page), *assets, *routes]
+
+    async def say(self, request: web.Request) -> web.Response:
+        """A person writes a message; answered when it is in the log."""
+        said = await _body(request, Said)
+        segments = msg.decode_message(said.message, said.reply_to)
+        group = None if said.group is None else ChatId(said.group)
+        message = await self._conversations.say(UserId(said.user), group, segments, said.name)
+        return _json({"message_id": message})
+
+    async def messages(self, request: web.Request) -> web.Response:
+        """The messages of a chat, oldest first; `after` one of them, the last `limit`."""
+        chat = chat_of(request.query.get("user"), request.query.get("group"))
+        after = request.query.get("after")
+        history = await self._conversations.history(
+            chat, None if after is None else MessageId(after), _limit(request)
+        )
+        return _json({"messages": history.messages, "truncated": history.truncated})
+
+    async def recall(self, request: web.Request) -> web.Response:
+        """`user` takes a message of `group`, or of their private chat, back."""
+        user, group = request.query.get("user"), request.query.get("group")
+        if user is None:
+            raise BadParams("name the user who takes it back: ?user=…, and &group=… in a group")
+        chat = chat_of(None, group) if group is not None else chat_of(user, None)
+        message = MessageId(request.match_info["message"])
+        await self._conversations.recall(chat, message, UserId(user))
+        return _json({"message_id": message, "recalled": True})
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """Messages and recalls as they come: of one chat, or of all."""
+        user, group = request.query.get("user"), request.query.get("group")
+        filters = [subjects.events_of(self._kit.account)]
+        if user is not None or group is not None:
+            chat = chat_of(user, group)
+            account = self._kit.account
+            filters = [subjects.messages_of(account, chat), subjects.recalls_of(account, chat)]
+        return await self.streams.serve(request, filters)
+
+    async def state(self, _: web.Request) -> web.Response:
+        """Users, groups and members, each with the number by which OneBot bots know them."""
+        me = self._state.me
+        users = [me, *await self._state.users()]
+        return _json(
+            {
+                "bot": {"user": me.id, "name": me.name, "onebot_id": self._number("user", me.id)},
+                "users": [
+                    {
+                        "user": user.id,
+                        "name": user.name,
+                        "is_bot": user.id == me.id,
+                        "onebot_id": self._number("user", user.id),
+                    }
+                    for user in users
+                ],
+                "groups": [self._group(group) for group in await self._state.groups()],
+            }
+        )
+
+    async def name_user(self, request: web.Request) -> web.Response:
+        """Make a person, or rename them."""
+        named = await _body(request, NamedUser)
+        user = await self._state.named_user(UserId(named.user), named.name)
+        return _json(
+            {"user": user.id, "name": user.name, "onebot_id": self._number("user", user.id)}
+        )
+
+    async def name_group(self, request: web.Request) -> web.Response:
+        """Make a group, or rename it."""
+        named = await _body(request, NamedGroup)
+        group_id = ChatId(named.group)
+        if named.name:
+            change = with_name(check_id("name", named.name))
+            group = await self._groups.change(group_id, change, self._state.me.id, make=True)
+        else:
+            group = await self._groups.enter(group_id, lambda group: group)
+        return _json(self._group(group))
+
+    async def join(self, request: web.Request) -> web.Response:
+        """Bring somebody into a group, or change their role and card there."""
+        joining = await _body(request, Joining)
+        user, group_id = UserId(joining.user), ChatId(request.match_info["group"])
+        if user != self._state.me.id:
+            await self._state.named_user(user)
+        if joining.card:
+            check_id("card", joining.card)
+
+        def change(group: Group) -> Group:
+            group = with_member(user, self._groups.now_s())(group)
+            if joining.role is not None:
+                group = with_role(user, joining.role)(group)
+            return group if joining.card is None else with_card(user, joining.card)(group)
+
+        group = await self._groups.change(group_id, change, user, make=True)
+        return _json(self._group(group))
+
+    async def leave(self, request: web.Request) -> web.Response:
+        """Somebody leaves a group."""
+        user = UserId(request.match_info["user"])
+        group_id = ChatId(request.match_info["group"])
+        if user == self._state.me.id:
+            raise BadParams("the bot is a member of every group")
+        group = await self._groups.change(group_id, without_member(user), user)
+        return _json(self._group(group))
+
+    async def to_page(self, request: web.Request) -> web.Response:
+        """The page's address ends in a slash, because what it loads is relative to it."""
+        query = f"?{request.query_string}" if request.query_string else ""
+        return web.Response(status=302, headers={"Location": f"{request.rel_url.raw_name}/{query}"})
+
+    async def page(self, request: web.Request) -> web.Response:
+        """The page, or a form for the token."""
+        if not self._access.allows(request):
+            return self._file("token.html", "text/html", status=401)
+        if "access_token" in request.query:
+            return self._access.redirect(request, "./")
+        return self._file("index.html", "text/html")
+
+    async def asset(self, request: web.Request) -> web.Response:
+        """A script, style or picture of the page; nothing of it is secret."""
+        name = request.rel_url.name
+        return self._file(name, ASSETS[name])
+
+    def _api(self, handler: Handler) -> Handler:
+        """A handler behind the token, whose errors are JSON."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if not self._access.allows(request):
+                return json_error(
+                    401, "wrong or no access token", "send `Authorization: Bearer <access_token>`"
+                )
+            try:
+                return await handler(request)
+            except ActionError as error:
+                return json_error(STATUSES.get(type(error), 500), error.text)
+
+        return handle
+
+    def _file(self, name: str, content_type: str, status: int = 200) -> web.Response:
+        return web.Response(
+            status=status,
+            body=self._files[name],
+            content_type=content_type,
+            charset="utf-8",
+            headers={**SECURITY_HEADERS, "Cache-Control": "no-cache"},
+        )
+
+    def _group(self, group: Group) -> msg.Json:
+        now_s = self._groups.now_s()
+        return {
+            "group": group.id,
+            "name": group.name,
+            "onebot_id": self._number("group", group.id),
+            "members": [
+                {
+                    "user": user,
+                    "role": member.role,
+                    "card": member.card,
+                    "title": member.title,
+                    "muted_until": member.muted_until_s if member.muted_until_s > now_s else 0,
+                    "onebot_id": self._number("user", user),
+                }
+                for user, member in group.members.items()
+            ],
+        }
+
+    def _number(self, kind: Kind, native: str) -> int:
+        return number_of(scope_of(self._kit.account.platform, None), kind, native)
+
+
+PAGES = ("index.html", "token.html")
+
+
+async def _body(request: web.Request, kind: type[T]) -> T:
+    """A JSON body of this shape. Raises BadParams, and HTTP 413 and 415."""
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="send JSON with Content-Type: application/json")
+    body = bytearray()
+    async for chunk in request.content.iter_chunked(1 << 16):
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, text="the body is over 1 MiB")
+    try:
+        return decode(bytes(body), kind)
+    except CodecError as error:
+        raise BadParams(f"the body is not what is expected here: {error}") from error
+
+
+def _limit(request: web.Request) -> int:
+    given = request.query.get("limit", str(LISTED))
+    if not (given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= MAX_LISTED):
+        raise BadParams(f"limit must be a number from 1 to {MAX_LISTED}, not {given[:20]}")
+    return int(given)
+
+
+def _json(data: msg.Json) -> web.Response:
+    return web.Response(
+        body=encode(data),
+        content_type="application/json",
+        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"},
+    )
