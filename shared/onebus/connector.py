@@ -197,7 +197,9 @@ class Connector(ABC, Generic[C]):
         return []
 
     async def close(self) -> None:
-        """Let go of what `open` took, also after a failed `open`; it may be opened again."""
+        """Let go of what `open` took and of what `routes` hold open. May be called again, and
+        after a failed `open`; unless the process stops, it is opened again.
+        """
 
     async def send_message(self, action: act.SendMessage) -> Sent:
         """Write into a chat; logs a MessageSent for each message that the platform made of it."""

@@ -13,7 +13,6 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 from msgspec import Raw, Struct
-from msgspec.structs import replace
 from nats.aio.msg import Msg
 
 from onebus import __version__, directory, subjects
@@ -30,9 +29,9 @@ from onebus.errors import (
     BadParams,
     BusError,
     ErrorData,
-    InternalError,
     Misconfigured,
     NotReady,
+    OnebusError,
     OutcomeUnknown,
     PlatformUnavailable,
     RateLimited,
@@ -85,7 +84,8 @@ class AccountHost:
                 await self._offline(f"{error}; not tried again")
                 await asyncio.Event().wait()
             finally:
-                await self.connector.close()
+                with contextlib.suppress(OnebusError):
+                    await guarded(self.connector.close(), f"{self.account} close")
 
     async def stop_taking(self) -> None:
         """Take no more actions, and wait for those in flight."""
@@ -107,33 +107,39 @@ class AccountHost:
         """Open the connector; whatever is not one of the three failures may pass by itself."""
         try:
             return await guarded(self.connector.open(), f"{self.account} open")
-        except (ActionError, BusError) as error:
-            raise NotReady(str(error)) from error
+        except OnebusError as error:
+            raise _setup_error(error) from error
 
     async def _serve(self, info: SelfInfo) -> None:
-        problem: SetupError | None = None
-        subject = f"{self._bus.prefix}.{subjects.actions(self.account)}"
+        problem: OnebusError | None = None
         async with asyncio.TaskGroup() as group:
-
-            async def on_request(message: Msg) -> None:
-                group.create_task(self._answer(message))
-
-            subscription = await self._bus.subscribe(subject, on_request)
-            self._open = True
-            telling = group.create_task(self._tell(info))
-            self._kit.logger.info("online as %s", info.user.name or info.user.id)
             try:
-                await guarded(self.connector.run(), f"{self.account} receiving")
-            except SetupError as error:
+                await self._receive(group, info)
+            except OnebusError as error:  # kept out of the group, which would wrap it
                 problem = error
-            except InternalError as error:
-                problem = NotReady(error.text)
-            finally:
-                self._open = False
-                telling.cancel()
-                await self._bus.unsubscribe(subscription)
         if problem:
-            raise problem
+            raise _setup_error(problem) from problem
+
+    async def _receive(self, group: asyncio.TaskGroup, info: SelfInfo) -> None:
+        """Take actions and receive events until receiving ends."""
+
+        async def on_request(message: Msg) -> None:
+            if self._open:
+                group.create_task(self._answer(message))
+            else:
+                await self._reply(message, _not_owner())
+
+        subject = f"{self._bus.prefix}.{subjects.actions(self.account)}"
+        subscription = await self._bus.subscribe(subject, on_request)
+        self._open = True
+        telling = group.create_task(self._tell(info))
+        self._kit.logger.info("online as %s", info.user.name or info.user.id)
+        try:
+            await guarded(self.connector.run(), f"{self.account} receiving")
+        finally:
+            self._open = False
+            telling.cancel()
+            await self._bus.drain(subscription)
 
     async def _tell(self, info: SelfInfo) -> None:
         """Keep our record in the directory, under the session that we have now."""
@@ -165,21 +171,25 @@ class AccountHost:
     async def mark_offline(self, reason: str) -> None:
         """Keep who the account is, and say that nobody serves it."""
         with contextlib.suppress(BusError):
-            record = await directory.read(self._bus, self.account)
-            if record and record.online:
-                await directory.write(self._bus, replace(record, online=False, reason=reason))
+            await directory.mark_offline(self._bus, self.account, reason, self._kit.owned)
 
     async def _answer(self, message: Msg) -> None:
         self._active += 1
         self._idle.clear()
         try:
-            body = encode(await self._respond(message.data))
-            with contextlib.suppress(BusError):
-                await self._bus.publish(message.reply, body)
+            await self._reply(message, await self._respond(message.data))
+        except asyncio.CancelledError:  # the account is somebody else's now
+            lost = OutcomeUnknown("the account moved to another process while this was being done")
+            await self._reply(message, _failed(lost))
+            raise
         finally:
             self._active -= 1
             if not self._active:
                 self._idle.set()
+
+    async def _reply(self, message: Msg, response: Response) -> None:
+        with contextlib.suppress(BusError):
+            await self._bus.publish(message.reply, encode(response))
 
     async def _respond(self, body: bytes) -> Response:
         if self._active > MAX_ACTIVE:
@@ -200,7 +210,7 @@ class AccountHost:
         """Fence and deadline are looked at here, immediately before the platform is called."""
         key = claim_key(self.account)
         if not (self._open and self._lease.owned(key)) or request.account != self.account:
-            return Response(error=ErrorData(NOT_OWNER, "another process owns the account"))
+            return _not_owner()
         left_s = request.deadline_ms / 1000 - time.time()
         if left_s <= 0:
             return _failed(PlatformUnavailable("the deadline passed before it was started"))
@@ -261,6 +271,8 @@ class ConnectorHost(Role):
             if self._lease.owned(claim_key(host.account)):
                 await host.mark_offline("its connector was stopped")
         await self._lease.release()
+        for host in self._hosts:  # every replica: what its routes hold open must end too
+            await host.connector.close()
 
     def _host(self, kind: type[Connector[Any]], account: Account, config: Struct) -> AccountHost:
         key = claim_key(account)
@@ -271,6 +283,15 @@ class ConnectorHost(Role):
 def claim_key(account: Account) -> str:
     """Under which key an account is claimed."""
     return f"account.{subjects.account_key(account)}"
+
+
+def _setup_error(error: OnebusError) -> SetupError:
+    """Whatever is not one of the three failures of setting up may pass by itself."""
+    return error if isinstance(error, SetupError) else NotReady(str(error))
+
+
+def _not_owner() -> Response:
+    return Response(error=ErrorData(NOT_OWNER, "another process owns the account"))
 
 
 def _failed(error: ActionError) -> Response:
