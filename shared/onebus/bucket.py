@@ -69,8 +69,9 @@ class Bucket:
         def on_entry(stored: StreamEntry) -> None:
             found[stored.subject] = self._entry(stored)
 
-        filters = [f"{self._subject}{prefix}.>"]
-        async with Reader(self._bus, self.stream, filters, on_entry, start=1) as reader:
+        async with Reader(
+            self._bus, self.stream, [self._below(prefix)], on_entry, start=1
+        ) as reader:
             try:
                 await asyncio.wait_for(reader.caught_up.wait(), 5)
             except TimeoutError:
@@ -83,8 +84,7 @@ class Bucket:
         def on_entry(stored: StreamEntry) -> None:
             on_change(stored.subject.removeprefix(self._subject), self._entry(stored))
 
-        where = f"{self._subject}{prefix}.>" if prefix else f"{self._subject}>"
-        return Reader(self._bus, self.stream, [where], on_entry, start=1)
+        return Reader(self._bus, self.stream, [self._below(prefix)], on_entry, start=1)
 
     async def keys_now(self) -> set[str]:
         """The keys that exist at this moment, from one look at the stream's state."""
@@ -94,6 +94,9 @@ class Bucket:
         return {
             subject.removeprefix(self._subject) for subject in info["state"].get("subjects", {})
         }
+
+    def _below(self, prefix: str) -> str:
+        return f"{self._subject}{prefix}.>" if prefix else f"{self._subject}>"
 
     def _entry(self, stored: StreamEntry) -> Entry | None:
         if "KV-Operation" in stored.headers or "Nats-Marker-Reason" in stored.headers:

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 PING_INTERVAL_S = 5
 WATCHDOG_S = 5
 CONNECT_TIMEOUT_S = 3
+DRAIN_S = 2
 WRONG_LAST_SEQUENCE = 10071
 ANOTHER_WRITE_IN_FLIGHT = 10164
 NOT_FOUND_CODES = frozenset({10014, 10037, 10059})  # consumer, message, stream not found
@@ -44,6 +45,10 @@ class BusOptions(Struct, frozen=True):
 
 class NoResponders(BusError):
     """Nobody listens on the subject; nothing was delivered."""
+
+
+class TooLarge(BusUnavailable):
+    """A message is larger than this NATS takes; trying again makes no sense."""
 
 
 class StoreRefused(BusError):
@@ -131,12 +136,7 @@ class Bus:
         Raises BusUnavailable: nothing was sent; NoResponders: nothing was delivered; BusTimeout:
         whether it arrived is unknown.
         """
-        if not self.connected:
-            raise BusUnavailable(f"no connection to NATS at {self.where()}")
-        if len(body) > self._client.max_payload:
-            raise BusUnavailable(
-                f"{len(body)} bytes do not fit into a NATS message ({self._client.max_payload})"
-            )
+        self._check(len(body) + _header_bytes(headers))
         try:
             return await self._client.request(subject, body, timeout=timeout_s, headers=headers)
         except nats.errors.NoRespondersError:
@@ -148,8 +148,7 @@ class Bus:
 
     async def publish(self, subject: str, body: bytes = b"") -> None:
         """Send without an answer; only for what may be lost. Raises BusUnavailable."""
-        if not self.connected:
-            raise BusUnavailable(f"no connection to NATS at {self.where()}")
+        self._check(len(body))
         try:
             await self._client.publish(subject, body)
         except nats.errors.Error as error:
@@ -165,6 +164,7 @@ class Bus:
 
         Raises BusUnavailable.
         """
+        self._check()
         try:
             return await self._client.subscribe(subject, queue=queue, cb=callback)
         except nats.errors.Error as error:
@@ -176,6 +176,18 @@ class Bus:
             await subscription.unsubscribe()
         except nats.errors.Error:
             logger.debug("subscription %s was gone already", subscription.subject)
+
+    async def drain(self, subscription: Subscription) -> None:
+        """Stop taking messages, once the callback has had those that are on their way here."""
+        try:
+            await self._client._send_unsubscribe(subscription._id)  # noqa: SLF001
+            await self._client.flush(timeout=DRAIN_S)
+            async with asyncio.timeout(DRAIN_S):
+                await subscription._pending_queue.join()  # noqa: SLF001
+        except (TimeoutError, nats.errors.Error, OSError):
+            logger.debug("subscription %s was not drained", subscription.subject)
+        finally:
+            await self.unsubscribe(subscription)
 
     async def api(self, operation: str, body: Any = None, timeout_s: float = 5) -> dict[str, Any]:
         """A call of the JetStream API. Raises StoreRefused and what `request` raises."""
@@ -218,6 +230,14 @@ class Bus:
         body = msgspec.json.encode({"seq": sequence})
         return await self._direct(f"$JS.API.DIRECT.GET.{stream}", body)
 
+    def _check(self, size_bytes: int = 0) -> None:
+        """Refuse what cannot be sent now: nats-py would buffer it, the server hang up on it."""
+        if not self.connected:
+            raise BusUnavailable(f"no connection to NATS at {self.where()}")
+        most = self._client.max_payload
+        if size_bytes > most:
+            raise TooLarge(f"{size_bytes:,} bytes do not fit into a NATS message of {most:,}")
+
     async def _direct(self, subject: str, body: bytes) -> StreamEntry | None:
         message = await self.request(subject, body, 5)
         headers = message.headers or {}
@@ -244,6 +264,8 @@ class Bus:
                 reconnected_cb=self._on_up,
                 connect_timeout=CONNECT_TIMEOUT_S,
                 max_reconnect_attempts=-1,
+                # No buffer for outages, and no flush in `publish` that swallows a cancellation.
+                pending_size=-1,
                 # nats-py declares seconds as int, and passes them to asyncio.sleep as they are.
                 reconnect_time_wait=cast("int", 0.5),
                 reconnect_to_server_handler=_next_server,
@@ -291,12 +313,20 @@ class Bus:
             if not self.connected:
                 continue
             try:
-                await self._client.flush(timeout=WATCHDOG_S)
+                await self._client.rtt(timeout=WATCHDOG_S)  # `flush` passes with a dead read loop
             except (TimeoutError, nats.errors.Error, OSError):
                 if self.connected:
                     logger.warning("NATS at %s does not answer; reconnecting", self.where())
                     await self._on_down()
                     await self._client.force_reconnect()
+
+
+def _header_bytes(headers: dict[str, str] | None) -> int:
+    """How many bytes headers take; the server counts them as part of the message."""
+    if not headers:
+        return 0
+    lines = sum(len(key) + len(value.encode()) + len(": \r\n") for key, value in headers.items())
+    return len("NATS/1.0\r\n") + lines + len("\r\n")
 
 
 def _next_server(pool: list[Server], _: dict[str, Any]) -> tuple[Server | None, float]:

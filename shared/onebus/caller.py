@@ -8,7 +8,7 @@ import msgspec
 
 from onebus import subjects
 from onebus.action import Action, AnyAction, Request, Response, result_type
-from onebus.bus import Bus, NoResponders
+from onebus.bus import Bus, NoResponders, TooLarge
 from onebus.codec import decode, encode
 from onebus.directory import Directory
 from onebus.errors import AccountOffline, BadParams, InternalError, action_error
@@ -68,6 +68,8 @@ class Caller:
                 response = decode(reply.data, Response)
                 if response.error is None or response.error.code != NOT_OWNER:
                     return response
+            except TooLarge as error:
+                raise BadParams(f"the call is too large: {error}") from error
             except NoResponders:
                 if not self._directory.online(account):
                     raise AccountOffline(f"{account} is offline") from None

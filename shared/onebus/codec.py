@@ -1,6 +1,5 @@
 """Bytes on the bus and from outside: JSON, with limits checked before anything is decoded."""
 
-import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,11 +9,13 @@ from onebus.event import SCHEMA_VERSION, Event
 
 MAX_DEPTH = 64
 """Deepest nesting that is decoded; msgspec itself fails with RecursionError from 1,000."""
+MAX_CONTAINERS = 100_000
+"""Most arrays and objects from outside: each takes a hundred times the memory of its two bytes."""
 
 T = TypeVar("T")
 
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
-_NOT_BRACKETS = bytes(c for c in range(256) if c not in b"[]{}")
+_NOT_MARKS = bytes(c for c in range(256) if c not in b'[]{}"')
+_ROUND = bytes.maketrans(b"[{]}", b"(())")
 _ENCODER = msgspec.json.Encoder()
 _EVENT: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
@@ -37,6 +38,12 @@ def decode(body: bytes, kind: type[T]) -> T:
         raise CodecError(str(error)) from error
 
 
+def decode_any(body: bytes) -> object:
+    """JSON of any shape from outside. Raises CodecError."""
+    check_containers(body)
+    return decode(body, object)
+
+
 def decode_event(body: bytes) -> Event:
     """A stored body → its event. Raises CodecError."""
     check_depth(body)
@@ -57,19 +64,46 @@ def check_version(version: int) -> None:
         )
 
 
+def check_containers(body: bytes) -> None:
+    """Refuse JSON with more than MAX_CONTAINERS. Raises CodecError.
+
+    Brackets inside strings do not count, unless there are so many that telling takes long.
+    """
+    many = _opening(body)
+    if many <= MAX_CONTAINERS:
+        return
+    if many > 10 * MAX_CONTAINERS or _structure(body).count(b"(") > MAX_CONTAINERS:
+        raise CodecError(f"more than {MAX_CONTAINERS} arrays and objects")
+
+
 def check_depth(body: bytes) -> None:
     """Refuse JSON that nests deeper than MAX_DEPTH, in time linear in its size.
 
-    Without its strings a JSON text is brackets and filler; each round removes the innermost pairs.
-    Raises CodecError.
+    Without its strings a JSON text is brackets and filler; each round removes the innermost pairs,
+    one level. Brackets that match nothing are left to the decoder, unless they are many. Raises
+    CodecError.
     """
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+    if _opening(body) <= MAX_DEPTH:
         return
-    brackets = _STRING.sub(b"", body).translate(None, _NOT_BRACKETS)
+    brackets = _structure(body)
     for _ in range(MAX_DEPTH):
-        shorter = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        shorter = brackets.replace(b"()", b"")
         if len(shorter) == len(brackets):
             break
         brackets = shorter
-    if len(brackets) > MAX_DEPTH:
+    if b"()" in brackets or brackets.count(b"(") > MAX_DEPTH:
         raise CodecError(f"nested deeper than {MAX_DEPTH} levels")
+
+
+def _structure(body: bytes) -> bytes:
+    """The brackets of a JSON text outside of its strings, all of them round.
+
+    What is left without escapes and filler is brackets and quotes. Two quotes side by side close
+    and open a string, or open and close one: without them each bracket is still in or out of one.
+    """
+    marks = body.replace(rb"\\", b"").replace(rb"\"", b"").translate(_ROUND, _NOT_MARKS)
+    return b"".join(marks.replace(b'""', b"").split(b'"')[::2])
+
+
+def _opening(body: bytes) -> int:
+    return body.count(b"[") + body.count(b"{")

@@ -4,13 +4,15 @@ A record survives its connector, so an account keeps its self id while nobody se
 is online when its record says so *and* the session that wrote it lives.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from onebus import subjects
-from onebus.bucket import Bucket, Entry
+from onebus.bucket import Bucket, Conflict, Entry
 from onebus.bus import Bus
 from onebus.codec import CodecError, decode, encode
 from onebus.event import User
@@ -38,6 +40,17 @@ class AccountRecord(Struct, frozen=True, omit_defaults=True):
 async def write(bus: Bus, record: AccountRecord) -> None:
     """Publish a record. Only the account's owner does. Raises BusError."""
     await Bucket(bus, "accounts").put(subjects.account_key(record.account), encode(record))
+
+
+async def mark_offline(bus: Bus, account: Account, reason: str, owned: Callable[[], bool]) -> None:
+    """Say that nobody serves the account, unless another owner has written. Raises BusError."""
+    bucket, key = Bucket(bus, "accounts"), subjects.account_key(account)
+    entry = await bucket.get(key)
+    record = decode(entry.value, AccountRecord) if entry else None
+    if entry and record and record.online and owned():
+        with contextlib.suppress(Conflict):
+            offline = replace(record, online=False, reason=reason)
+            await bucket.update(key, encode(offline), entry.revision)
 
 
 async def read(bus: Bus, account: Account) -> AccountRecord | None:

@@ -9,6 +9,7 @@ the last good renewal at every use.
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -39,18 +40,21 @@ def boot_time_s() -> float:
 
 
 class Sessions(Role):
-    """The sessions that live now, looked up once a second."""
+    """The sessions that live now, looked up once a second; `listed_at_s`: when that look began."""
 
     def __init__(self, bus: Bus) -> None:
         self._bucket = Bucket(bus, "sessions")
         self.live: set[str] = set()
+        self.listed_at_s = 0.0
         self.known = asyncio.Event()
 
     async def run(self) -> None:
         """Keep `live` current until cancelled; while NATS is away it stays as it was."""
         while True:
+            started_at = boot_time_s()
             with contextlib.suppress(BusError):
                 self.live = await self._bucket.keys_now()
+                self.listed_at_s = started_at
                 self.known.set()
             await asyncio.sleep(LIST_S)
 
@@ -71,6 +75,7 @@ class Lease:
         self._claim_bucket = Bucket(bus, "claims")
         self._past: set[str] = set()
         self._view: dict[str, Entry] = {}
+        self._seen_at_s: dict[str, float] = {}
         self._held: dict[str, int] = {}
         self._wanted: dict[str, asyncio.Event] = {}
         self._lost: dict[str, asyncio.Event] = {}
@@ -82,7 +87,7 @@ class Lease:
 
     def owned(self, key: str) -> bool:
         """Whether this process owns the claim at this moment. Ask right before every use."""
-        return key in self._held and boot_time_s() - self._renewed_at < OWNED_S
+        return self._mine(key) and boot_time_s() - self._renewed_at < OWNED_S
 
     async def run(self, prefix: str) -> None:
         """Renew the session and follow the claims below `prefix` until cancelled."""
@@ -114,9 +119,12 @@ class Lease:
         """Give all claims back, so that others see them free at once; take no more."""
         self._stopping = True
         for key, revision in list(self._held.items()):
-            self._lose(key)
-            with contextlib.suppress(BusError, Conflict):
-                await self._claim_bucket.update(key, b"", revision)
+            await self._give_back(key, revision)
+
+    async def _give_back(self, key: str, revision: int) -> None:
+        self._lose(key)
+        with contextlib.suppress(BusError, Conflict):
+            await self._claim_bucket.update(key, b"", revision)
 
     async def _renew_for_ever(self) -> None:
         while True:
@@ -125,15 +133,16 @@ class Lease:
                 await self._renew()
             except Conflict:
                 self._past.add(self.session)
-                self.session, self._revision = self._draw(), 0
+                self.session, self._revision, self._good_since = self._draw(), 0, 0.0
                 logger.warning("session of %s was lost; started another", self._role)
                 continue
             except BusError as error:
                 logger.debug("session of %s not renewed: %s", self._role, error)
                 self._good_since = 0.0
             else:
+                missed = started_at - self._renewed_at > OWNED_S  # suspended, or NATS hung
                 self._renewed_at = started_at
-                self._good_since = self._good_since or started_at
+                self._good_since = started_at if missed else self._good_since or started_at
             await asyncio.sleep(RENEW_S)
 
     async def _renew(self) -> None:
@@ -144,14 +153,22 @@ class Lease:
             self._revision = await self._session_bucket.create(self.session, self._role.encode())
 
     async def _take_free_ones(self) -> None:
-        for key in self._wanted:
+        for key in list(self._wanted):
             entry = self._view.get(key)
-            if key in self._held and entry and entry.value.decode() == self.session:
+            if self._mine(key) or self._stopping:
                 continue
-            if entry is None or self._free(entry):
+            if entry is None or self._free(key, entry):
                 await self._take(key, entry)
 
-    def _free(self, entry: Entry) -> bool:
+    def _mine(self, key: str) -> bool:
+        """Whether the claim was written under the session that we have now, and not since.
+
+        Under a new session it must be written again first: another may have it by now.
+        """
+        entry = self._view.get(key)
+        return key in self._held and entry is not None and entry.value.decode() == self.session
+
+    def _free(self, key: str, entry: Entry) -> bool:
         """Whether a claim may be taken: given back, our own, or its owner dead for certain."""
         holder = entry.value.decode()
         if not holder or holder == self.session or holder in self._past:
@@ -159,7 +176,9 @@ class Lease:
         if self._exclusive and holder.startswith(self._exclusive):
             return True
         steady = self._good_since and boot_time_s() - self._good_since >= TAKEOVER_S
-        return bool(steady) and holder not in self._sessions.live
+        # A claim may be newer than the last look at the sessions, and so may its session be.
+        looked = self._sessions.listed_at_s > self._seen_at_s.get(key, math.inf)
+        return bool(steady) and looked and holder not in self._sessions.live
 
     async def _take(self, key: str, entry: Entry | None) -> None:
         value = self.session.encode()
@@ -171,11 +190,16 @@ class Lease:
         except (Conflict, BusError) as error:
             logger.debug("claim %s not taken: %s", key, error)
             return
+        seen = self._view.get(key)
+        if seen and seen.revision > revision:  # it was taken from us again already
+            return
         self._view[key] = Entry(key, value, revision)
         if key not in self._held:
             self._lost[key] = asyncio.Event()
         self._held[key] = revision
         self._wanted[key].set()
+        if self._stopping:  # `release` was faster than the answer
+            await self._give_back(key, revision)
 
     def _on_claim(self, key: str, entry: Entry | None) -> None:
         seen = self._view.get(key)
@@ -183,6 +207,7 @@ class Lease:
             self._view.pop(key, None)
         elif seen is None or entry.revision >= seen.revision:
             self._view[key] = entry
+            self._seen_at_s[key] = boot_time_s()
         if key in self._held and self._taken_away(key, entry):
             logger.warning("claim %s was taken by another process", key)
             self._lose(key)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from msgspec import Struct
 
 from onebus.codec import encode
@@ -17,10 +18,13 @@ from onebus.errors import InternalError, Misconfigured, OnebusError
 from onebus.service import guarded
 
 logger = logging.getLogger(__name__)
+protocol_logger = logging.getLogger(f"{__name__}.protocol")
 
 MAX_BODY_BYTES = 32 << 20
 SHUTDOWN_S = 5.0
 MAX_HEADER_BYTES = 16 << 10
+FOREIGN_SITES = ("cross-site", "same-site")
+"""Same-site is another port of this machine, or another name of the domain: not our pages."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -44,6 +48,26 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+class PeerFaults(logging.Filter):
+    """Bytes that are no HTTP are the fault of who sent them: a word at debug, not a traceback.
+
+    Their text is left out: it may be the beginning of a token.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is shown, which is then turned into that word."""
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError | web.RequestPayloadError):
+            return True
+        record.msg, record.args = "refused what is no HTTP: %s", (type(error).__name__,)
+        record.exc_info = record.exc_text = None
+        record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+        return protocol_logger.isEnabledFor(logging.DEBUG)
+
+
+protocol_logger.addFilter(PeerFaults())
+
+
 class Listener:
     """Serves the routes of all roles of a process on one port."""
 
@@ -56,6 +80,9 @@ class Listener:
         self._runner = web.AppRunner(
             app,
             access_log=None,
+            logger=protocol_logger,
+            # A signature is made over the bytes that were sent; and a bomb stays as small as it is.
+            auto_decompress=False,
             shutdown_timeout=SHUTDOWN_S,
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
@@ -87,7 +114,7 @@ class Listener:
     async def _answer_faults(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every refusal has a text; a fault of ours is logged and says nothing about itself."""
         try:
-            return await guarded(handler(request), f"{request.method} {request.path}")
+            return await guarded(_read(request, handler), f"{request.method} {request.path}")
         except web.HTTPException as refusal:
             if refusal.status < 400 or refusal.content_type == "application/json":
                 raise
@@ -100,7 +127,8 @@ class Listener:
 
     @web.middleware
     async def _refuse_browsers(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        host = _host_of(f"//{request.host}")
+        name = request.headers.get("Host", "")
+        host = _host_of(f"//{name}")
         if not self._known_host(host):
             return json_error(
                 421,
@@ -108,16 +136,26 @@ class Listener:
                 "use localhost, or set `public_url` to the address that you use",
             )
         origin = request.headers.get("Origin")
-        if origin is not None and origin.partition("://")[2] != request.host:
+        if origin is not None and origin.partition("://")[2] != name:
             return json_error(403, "requests from pages of another origin are refused")
-        if request.headers.get("Sec-Fetch-Site") == "cross-site" and not _is_navigation(request):
-            return json_error(403, "cross-site requests are refused")
+        if request.headers.get("Sec-Fetch-Site") in FOREIGN_SITES and not _is_navigation(request):
+            return json_error(403, "requests from pages of another site are refused")
         return await handler(request)
 
     def _known_host(self, host: str) -> bool:
         if not self._options.local or is_loopback(host):
             return True
         return bool(host) and host == _host_of(self._options.public_url)
+
+
+async def _read(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Handle a request; a body that is too large, broken or cut off is the peer's fault."""
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, request.content_length or 0)
+    try:
+        return await handler(request)
+    except web.RequestPayloadError as error:
+        raise web.HTTPBadRequest(text="the body could not be read") from error
 
 
 def json_error(

@@ -23,6 +23,7 @@ from onebus.bus import (
     NoResponders,
     StoreRefused,
     StreamEntry,
+    TooLarge,
 )
 from onebus.codec import CodecError, decode_event, encode
 from onebus.errors import BusError, BusTimeout, BusUnavailable
@@ -172,6 +173,8 @@ class Log:
 
 def _hopeless(error: BusError) -> bool:
     """Whether another attempt at once makes no sense."""
+    if isinstance(error, TooLarge):
+        return True
     return isinstance(error, StoreRefused) and error.code != ANOTHER_WRITE_IN_FLIGHT
 
 

@@ -8,33 +8,46 @@ follows `access_token=` in an address.
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
 LEVELS = ("debug", "info", "warning", "error")
 
 _ACTING = re.compile(
-    "[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]"
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]"
 )
 _IN_ADDRESS = re.compile(r"((?:access_token|secret|appsecret|password)=)[^&\s'\"]+", re.IGNORECASE)
 _SECRET_NAME = re.compile(r"token|secret|password|aes_key", re.IGNORECASE)
 _MIN_SECRET = 4
 
-_secrets: set[str] = set()
+_secrets: list[str] = []
 
 
 def keep_secret(value: str) -> None:
-    """Never show this value in a log line, nor its percent-encoded form."""
+    """Never show this value in a log line, nor its percent-encoded forms."""
     if len(value) >= _MIN_SECRET:
-        _secrets.add(value)
+        forms = {value, quote(value), quote(value, safe=""), quote_plus(value), repr(value)[1:-1]}
+        # The longest first: a secret may be the beginning of another.
+        _secrets[:] = sorted(forms.union(_secrets), key=len, reverse=True)
 
 
 def keep_secrets_of(config: Any) -> None:
     """Never show the secrets of a configuration: fields named token, secret, password, aes_key."""
-    for name, value in msgspec.structs.asdict(config).items():
-        if isinstance(value, str) and _SECRET_NAME.search(name):
-            keep_secret(value)
+    _keep_secrets_in(msgspec.to_builtins(config), "")
+
+
+def _keep_secrets_in(value: Any, name: str) -> None:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _keep_secrets_in(inner, str(key))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _keep_secrets_in(inner, name)
+    elif isinstance(value, str) and _SECRET_NAME.search(name):
+        keep_secret(value)
 
 
 def inert(text: str) -> str:

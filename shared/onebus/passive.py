@@ -112,9 +112,9 @@ class BusPassive:
         try:
             yield held
         finally:
-            await self._bus.unsubscribe(subscription)
             with contextlib.suppress(BusError):
                 await held.close()
+            await self._bus.drain(subscription)  # what is on its way is refused, not lost
 
     async def offer(self, chat: Chat, segments: Segments) -> MessageId | None:
         """Hand a reply to a holder; see `onebus.connector.Passive`."""

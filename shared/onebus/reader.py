@@ -119,7 +119,8 @@ class Reader:
         generation, name, inbox = self._generation, _nuid.next().decode(), self._bus.inbox()
 
         async def on_frame(message: Msg) -> None:
-            if generation == self._generation:
+            # Once broken, nothing counts as handled: new filters must not pass anything by.
+            if generation == self._generation and not self._broken.is_set():
                 await self._take(message)
 
         subscription = await self._bus.subscribe(inbox, on_frame)
@@ -199,10 +200,13 @@ class Reader:
             await self._bus.publish(stalled)
         elif int(headers.get("Nats-Last-Consumer", "0")) != self._consumer_sequence:
             self._broken.set()  # the tail was lost
+        elif self._backlog_known:  # what is missing from the backlog was removed meanwhile
+            self._backlog = 0
+            self._check_caught_up()
 
     def _check_caught_up(self) -> None:
         """Note when all that was stored at the consumer's creation has been handed over."""
-        if self._backlog_known and self._backlog <= 0:
+        if self._backlog_known and self._backlog <= 0 and not self._broken.is_set():
             self._backlog_known = False
             self.handled = max(self.handled, self._end_at_creation)
             self.caught_up.set()

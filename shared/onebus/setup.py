@@ -44,6 +44,7 @@ def wanted(prefix: str, storage: Storage, now_s: float) -> list[dict[str, Any]]:
         "max_msgs": storage.max_messages,
         "max_bytes": storage.max_bytes,
         "max_consumers": 10_000,
+        "duplicate_window": _ns(min(storage.max_age_s, 120) or 120),
         # A log that is made anew must not use numbers that bots still remember.
         "first_seq": int((now_s - EPOCH_S) * SEQUENCES_PER_SECOND),
         "num_replicas": storage.replicas,

@@ -66,7 +66,7 @@ def _given_token(request: web.Request) -> str | None:
     if headers:
         scheme, _, token = headers[0].strip().partition(" ")
         known = len(headers) == 1 and scheme.lower() in SCHEMES
-        return token.strip() or None if known else None
+        return token or None if known else None
     tokens = request.query.getall("access_token", [])
     return tokens[-1] or None if tokens else None
 

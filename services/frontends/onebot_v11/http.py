@@ -11,10 +11,10 @@ from aiohttp import web
 from msgspec import Struct
 
 from frontends.onebot_v11.action import ACTIONS
-from frontends.onebot_v11.auth import Throttle, refusal
+from frontends.onebot_v11.auth import refusal
 from frontends.onebot_v11.retcode import UnknownAction, encode_answer, failed
 from frontends.onebot_v11.session import Session, Sessions
-from onebus.codec import CodecError, decode
+from onebus.codec import CodecError, decode_any
 from onebus.ids import Account, AccountId, Platform
 from onebus.listener import json_error
 from onebus.service import Role
@@ -44,7 +44,6 @@ class Http(Role):
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._throttle = Throttle()
 
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         """With and without a slash at the end."""
@@ -55,7 +54,7 @@ class Http(Role):
         session = session_of(self._sessions, request)
         if session is None or not session.config.use_http:
             return no_account(request)
-        if refused := refusal(request, session.config.access_token, self._throttle):
+        if refused := refusal(request, session.config.access_token, self._sessions.throttle):
             return refused
         if request.method not in ("GET", "POST"):
             text = f"{request.method} is not offered; use GET or POST"
@@ -93,6 +92,8 @@ async def _params(request: web.Request) -> _Params:
     query = {key: value for key, value in request.query.items() if key != "access_token"}
     if request.method == "GET":
         return _Params(query, as_text=True)
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise _Refused(415, "compressed bodies are not read", "send the body as it is")
     body = await request.read()
     media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if media_type == FORM:
@@ -109,7 +110,7 @@ def _json(body: bytes) -> dict[str, Any]:
     if not body.strip():
         return {}
     try:
-        values: Any = decode(body, object)
+        values = decode_any(body)
     except CodecError as error:
         raise _Refused(400, f"the body is not JSON: {error}") from error
     if values is None:

@@ -6,7 +6,7 @@ Source: https://github.com/botuniverse/onebot-11/tree/master/api#参数 and `mes
 from typing import Any
 
 from frontends.onebot_v11.cq import RawSegment, parse_cq
-from onebus.codec import CodecError, decode, encode
+from onebus.codec import CodecError, decode_any, encode
 from onebus.errors import BadParams
 
 MAX_SEGMENTS = 10_000
@@ -134,7 +134,7 @@ def _segments_in(text: str) -> object:
     if not text.lstrip().startswith(("[", "{")):
         return text
     try:
-        value: object = decode(text.encode("utf-8", "surrogatepass"), object)
+        value = decode_any(text.encode("utf-8", "surrogatepass"))
     except CodecError:
         return text
     items = value if isinstance(value, list) else [value]

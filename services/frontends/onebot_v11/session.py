@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from frontends.onebot_v11.action import ACTIONS, Call
+from frontends.onebot_v11.auth import Throttle
 from frontends.onebot_v11.config import Config
 from frontends.onebot_v11.event import event_references, heartbeat, lifecycle, to_onebot_event
 from frontends.onebot_v11.feed import Feeds, Format, Listener, Translate
@@ -153,9 +154,10 @@ class Session:
 
 
 class Sessions(Role):
-    """All accounts of this process, and the reader of their events."""
+    """All accounts of this process, the reader of their events, and who guesses their tokens."""
 
     def __init__(self, bus: Bus, directory: Directory, configs: Mapping[Account, Config]) -> None:
+        self.throttle = Throttle()
         shared = Shared(bus, directory)
         self._feeds = Feeds(bus, shared.log, self._translate_for)
         self._sessions = {

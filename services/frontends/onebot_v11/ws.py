@@ -14,12 +14,12 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from msgspec import UNSET, MsgspecError, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
-from frontends.onebot_v11.auth import Throttle, refusal
+from frontends.onebot_v11.auth import refusal
 from frontends.onebot_v11.feed import Listener
 from frontends.onebot_v11.http import no_account, session_of
 from frontends.onebot_v11.retcode import Answer, echo_of, encode_answer, failed
 from frontends.onebot_v11.session import Session, Sessions
-from onebus.codec import CodecError, decode
+from onebus.codec import CodecError, check_containers, check_depth, decode
 from onebus.errors import BadParams, BusError
 from onebus.listener import json_error
 from onebus.service import Role
@@ -47,12 +47,18 @@ PATHS = {
 }
 
 
+class _Request(Struct, frozen=True):
+    """A frame without its echo. Types are looked at later, so that the answer can have one."""
+
+    action: Any = None
+    params: Any = None
+
+
 class Ws(Role):
     """Serves WebSockets for every account that wants it."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._throttle = Throttle()
         self._sockets: set[Socket] = set()
 
     def routes(self) -> Iterable[web.AbstractRouteDef]:
@@ -70,7 +76,7 @@ class Ws(Role):
         session = session_of(self._sessions, request)
         if session is None or not session.config.use_ws:
             return no_account(request)
-        if refused := refusal(request, session.config.access_token, self._throttle):
+        if refused := refusal(request, session.config.access_token, self._sessions.throttle):
             return refused
         response = web.WebSocketResponse(
             max_msg_size=MAX_FRAME_BYTES, heartbeat=PING_S, compress=False
@@ -128,10 +134,8 @@ class Socket:
             async for message in self._response:
                 if not actions or message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                     continue
-                body = message.data
-                frame = body.encode() if isinstance(body, str) else body
                 await self._calls.acquire()
-                group.create_task(self._answer(frame))
+                group.create_task(self._answer(message.data))
             for task in background:
                 task.cancel()
 
@@ -159,31 +163,41 @@ class Socket:
             await asyncio.sleep(self._session.config.heartbeat_interval / 1000)
             await self._send(self._session.heartbeat(self._self_id))
 
-    async def _answer(self, frame: bytes) -> None:
+    async def _answer(self, frame: str | bytes) -> None:
         try:
             await self._send(encode_answer(await self._execute(frame)))
         finally:
             self._calls.release()
 
-    async def _execute(self, frame: bytes) -> Answer:
+    async def _execute(self, frame: str | bytes) -> Answer:
+        """The echo is taken first and by itself: nothing else in a frame may cost it."""
         echo: Raw | UnsetType = UNSET
         try:
-            request = decode(frame, object)
-            if not isinstance(request, dict):
-                raise BadParams("a frame must be a JSON object with `action`, `params` and `echo`")
-            echo = echo_of(frame)
-            action, params = request.get("action"), request.get("params") or {}
-            if not isinstance(action, str):
-                raise BadParams("`action` must be a string")
-            if not isinstance(params, dict):
-                raise BadParams("`params` must be an object")
-        except (CodecError, MsgspecError) as error:
-            return failed(BadParams(f"the frame is not JSON: {error}"), echo)
-        except BadParams as error:
-            return failed(error, echo)
-        return replace(await self._session.execute(action, params, as_text=False), echo=echo)
+            body = _utf8(frame)
+            check_containers(body)
+            check_depth(body)
+            echo = echo_of(body)
+            request = decode(body, _Request)
+        except (CodecError, MsgspecError, UnicodeDecodeError) as error:
+            text = f"the frame is no JSON object with `action`, `params` and `echo`: {error}"
+            return failed(BadParams(text), echo)
+        if not isinstance(request.action, str):
+            return failed(BadParams("`action` must be a string"), echo)
+        params = {} if request.params is None else request.params
+        if not isinstance(params, dict):
+            return failed(BadParams("`params` must be an object"), echo)
+        answer = await self._session.execute(request.action, params, as_text=False)
+        return replace(answer, echo=echo)
 
     async def _send(self, frame: bytes) -> None:
         """Write a text frame; a connection that is gone is noticed by the reading side."""
         with contextlib.suppress(ConnectionError):
             await self._response.send_frame(frame, WSMsgType.TEXT)
+
+
+def _utf8(frame: str | bytes) -> bytes:
+    """A frame's bytes. Raises UnicodeDecodeError for a binary frame that is no text."""
+    if isinstance(frame, str):
+        return frame.encode()
+    frame.decode()
+    return frame
