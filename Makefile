@@ -34,7 +34,6 @@ test: $(STAMP) ## All tests that need no system package
 	$(BIN)/pytest -m 'not browser and not compose' $(ARGS)
 
 test-browser: $(STAMP) ## The sandbox page in headless Chromium (needs Debian's chromium)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,browser]'
 	$(BIN)/pytest -m browser $(ARGS)
 
 compose-test: $(STAMP) ## docker compose up, with stand-in images where no registry is reachable (root)

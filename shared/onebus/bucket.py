@@ -12,6 +12,7 @@ from onebus.bus import WRONG_LAST_SEQUENCE, Bus, StoreRefused, StreamEntry
 from onebus.errors import BusTimeout, OnebusError
 from onebus.reader import Reader
 
+READ_S = 5.0
 _DELETED = {"KV-Operation": "DEL"}
 
 
@@ -73,7 +74,8 @@ class Bucket:
             self._bus, self.stream, [self._below(prefix)], on_entry, start=1
         ) as reader:
             try:
-                await asyncio.wait_for(reader.caught_up.wait(), 5)
+                async with asyncio.timeout(READ_S):
+                    await reader.caught_up.wait()
             except TimeoutError:
                 raise BusTimeout(f"reading {self.stream} took too long") from None
         return [entry for entry in found.values() if entry]

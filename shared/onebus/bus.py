@@ -9,7 +9,8 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import msgspec
@@ -112,7 +113,8 @@ class Bus:
     async def wait_ready(self, timeout_s: float) -> None:
         """Wait for NATS. Raises BusUnavailable."""
         try:
-            await asyncio.wait_for(self.ready.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self.ready.wait()
         except TimeoutError:
             raise BusUnavailable(f"no NATS at {self.where()}: {self._last_problem}") from None
 
@@ -138,7 +140,8 @@ class Bus:
         """
         self._check(len(body) + _header_bytes(headers))
         try:
-            return await self._client.request(subject, body, timeout=timeout_s, headers=headers)
+            async with _cancellable():
+                return await self._client.request(subject, body, timeout=timeout_s, headers=headers)
         except nats.errors.NoRespondersError:
             raise NoResponders(subject) from None
         except (TimeoutError, nats.errors.TimeoutError, ConnectionResetError):
@@ -180,10 +183,11 @@ class Bus:
     async def drain(self, subscription: Subscription) -> None:
         """Stop taking messages, once the callback has had those that are on their way here."""
         try:
-            await self._client._send_unsubscribe(subscription._id)  # noqa: SLF001
-            await self._client.flush(timeout=DRAIN_S)
-            async with asyncio.timeout(DRAIN_S):
-                await subscription._pending_queue.join()  # noqa: SLF001
+            if self.connected:
+                await self._client._send_unsubscribe(subscription._id)  # noqa: SLF001
+                await self._round_trip(DRAIN_S)
+                async with asyncio.timeout(DRAIN_S):
+                    await subscription._pending_queue.join()  # noqa: SLF001
         except (TimeoutError, nats.errors.Error, OSError):
             logger.debug("subscription %s was not drained", subscription.subject)
         finally:
@@ -294,6 +298,8 @@ class Bus:
 
     async def _on_error(self, error: Exception) -> None:
         """Log each kind of trouble once; an exception raised here would kill the read loop."""
+        if self._closing:
+            return
         problem = f"{type(error).__name__}: {error}"
         if problem != self._last_problem:
             self._last_problem = problem
@@ -312,13 +318,39 @@ class Bus:
                 raise BusUnavailable(f"NATS at {self.where()} closed: {self._last_problem}")
             if not self.connected:
                 continue
-            try:
-                await self._client.rtt(timeout=WATCHDOG_S)  # `flush` passes with a dead read loop
-            except (TimeoutError, nats.errors.Error, OSError):
-                if self.connected:
-                    logger.warning("NATS at %s does not answer; reconnecting", self.where())
-                    await self._on_down()
-                    await self._client.force_reconnect()
+            if not await self._round_trip(WATCHDOG_S) and self.connected:
+                logger.warning("NATS at %s does not answer; reconnecting", self.where())
+                await self._on_down()
+                await self._client.force_reconnect()
+
+    async def _round_trip(self, timeout_s: float) -> bool:
+        """Whether NATS answers a ping in time.
+
+        nats-py's `flush` and `rtt` cancel their future when they give up; the pong that comes
+        later then raises in the read loop and ends it. And `flush` passes with a dead read loop.
+        """
+        pong: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        try:
+            await self._client._send_ping(pong)  # noqa: SLF001
+        except (nats.errors.Error, OSError):
+            return False
+        done, _ = await asyncio.wait({pong}, timeout=timeout_s)
+        return bool(done)
+
+
+@asynccontextmanager
+async def _cancellable() -> AsyncIterator[None]:
+    """Cancellation holds: wait_for, which nats-py uses, forgets one that comes with the answer.
+
+    Source: https://github.com/python/cpython/issues/86296, mended in Python 3.12.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        yield
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def _header_bytes(headers: dict[str, str] | None) -> int:

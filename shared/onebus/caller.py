@@ -1,6 +1,7 @@
 """Asking an account's owner to do something, from any process."""
 
 import asyncio
+import logging
 import time
 from typing import TypeVar, cast
 
@@ -13,6 +14,8 @@ from onebus.codec import decode, encode
 from onebus.directory import Directory
 from onebus.errors import AccountOffline, BadParams, InternalError, action_error
 from onebus.ids import Account
+
+logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
@@ -56,6 +59,7 @@ class Caller:
             result = b"null" if response.result is msgspec.UNSET else response.result
             return cast("R", msgspec.json.decode(result, type=kind))
         except msgspec.MsgspecError as error:
+            logger.error("%s answered %s with %s", account, type(action).__name__, error)
             raise InternalError("the connector's answer has an unknown shape") from error
 
     async def _ask(self, account: Account, body: bytes, deadline_s: float) -> Response:

@@ -8,6 +8,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -15,7 +16,7 @@ from onebus import subjects
 from onebus.bucket import Bucket, Conflict, Entry
 from onebus.bus import Bus
 from onebus.codec import CodecError, decode, encode
-from onebus.event import User
+from onebus.event import SCHEMA_VERSION, User
 from onebus.ids import Account
 from onebus.lease import Sessions
 from onebus.service import Role
@@ -34,7 +35,7 @@ class AccountRecord(Struct, frozen=True, omit_defaults=True):
     session: str
     online: bool
     reason: str = ""
-    v: int = 1
+    v: int = msgspec.field(default_factory=lambda: SCHEMA_VERSION)
 
 
 async def write(bus: Bus, record: AccountRecord) -> None:

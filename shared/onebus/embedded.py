@@ -58,8 +58,14 @@ logfile_size_limit: 10MB
 @contextmanager
 def data_lock(data_dir: Path) -> Iterator[None]:
     """Make sure that only one `onebus up` uses a data directory. Raises Misconfigured."""
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (data_dir / "lock").open("a+") as lock:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        opened = (data_dir / "lock").open("a+")
+    except OSError as error:
+        raise Misconfigured(
+            f"data cannot be kept in {data_dir}: {error.strerror}; name another with --data-dir"
+        ) from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterable, Mapping
+from logging import DEBUG, WARNING
 from typing import Any
 
 import aiohttp
@@ -64,6 +65,8 @@ class AccountHost:
         self._idle = asyncio.Event()
         self._idle.set()
         self._open = False
+        self._told = ""
+        """Why it was last said to be offline: the same reason is not said twice."""
 
     async def own(self) -> None:
         """Serve the account for as long as it is ours."""
@@ -133,6 +136,7 @@ class AccountHost:
         subscription = await self._bus.subscribe(subject, on_request)
         self._open = True
         telling = group.create_task(self._tell(info))
+        self._told = ""
         self._kit.logger.info("online as %s", info.user.name or info.user.id)
         try:
             await guarded(self.connector.run(), f"{self.account} receiving")
@@ -165,11 +169,8 @@ class AccountHost:
 
     async def _offline(self, reason: str) -> None:
         """Say why, in the log and in the directory, where the account's bots can read it."""
-        self._kit.logger.warning("offline: %s", reason)
-        await self.mark_offline(reason)
-
-    async def mark_offline(self, reason: str) -> None:
-        """Keep who the account is, and say that nobody serves it."""
+        told, self._told = self._told, reason
+        self._kit.logger.log(DEBUG if told == reason else WARNING, "offline: %s", reason)
         with contextlib.suppress(BusError):
             await directory.mark_offline(self._bus, self.account, reason, self._kit.owned)
 
@@ -265,11 +266,13 @@ class ConnectorHost(Role):
                 group.create_task(self._lease.hold(claim_key(host.account), host.own))
 
     async def drain(self) -> None:
-        """Finish the actions in flight, then give the accounts back."""
+        """Finish the actions in flight, then give the accounts back.
+
+        The directory still says online: who calls now waits for the next owner, which a rolling
+        restart has ready. Without one, our session's end makes the account offline.
+        """
         for host in self._hosts:
             await host.stop_taking()
-            if self._lease.owned(claim_key(host.account)):
-                await host.mark_offline("its connector was stopped")
         await self._lease.release()
         for host in self._hosts:  # every replica: what its routes hold open must end too
             await host.connector.close()

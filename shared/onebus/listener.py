@@ -6,6 +6,7 @@ refused here, before a role sees them.
 
 import ipaddress
 import logging
+import os
 from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import urlsplit
 
@@ -97,8 +98,8 @@ class Listener:
         except OSError as error:
             await self._runner.cleanup()
             raise Misconfigured(
-                f"cannot listen on {host}:{port}: {error.strerror}; "
-                "stop what uses it, or set another `port`"
+                f"cannot listen on {host}:{port}: {_reason(error)}; "
+                "stop what uses it, or set another `port` or `host`"
             ) from error
 
     @property
@@ -136,7 +137,9 @@ class Listener:
                 "use localhost, or set `public_url` to the address that you use",
             )
         origin = request.headers.get("Origin")
-        if origin is not None and origin.partition("://")[2] != name:
+        # A proxy may have put its own name for us in Host: the page still says where it is from.
+        ours = (name, urlsplit(self._options.public_url).netloc)
+        if origin is not None and (origin.partition("://")[2] or None) not in ours:
             return json_error(403, "requests from pages of another origin are refused")
         if request.headers.get("Sec-Fetch-Site") in FOREIGN_SITES and not _is_navigation(request):
             return json_error(403, "requests from pages of another site are refused")
@@ -154,8 +157,16 @@ async def _read(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, request.content_length or 0)
     try:
         return await handler(request)
-    except web.RequestPayloadError as error:
+    except (web.RequestPayloadError, ConnectionError) as error:
+        if isinstance(error, ConnectionError) and request.transport is not None:
+            raise  # the peer is still there: it was another connection
         raise web.HTTPBadRequest(text="the body could not be read") from error
+
+
+def _reason(error: OSError) -> str:
+    """What the system says, without the address that event loops put around it."""
+    number = error.errno or 0
+    return os.strerror(number) if number > 0 else str(error.strerror)
 
 
 def json_error(

@@ -112,7 +112,8 @@ class Log:
         found: deque[Stored] = deque(maxlen=limit)
         async with self.follow([where], found.append, start=start) as reader:
             try:
-                await asyncio.wait_for(reader.caught_up.wait(), READ_S)
+                async with asyncio.timeout(READ_S):
+                    await reader.caught_up.wait()
             except TimeoutError:
                 raise BusTimeout("reading the log took too long") from None
         return list(found)

@@ -107,8 +107,10 @@ class Reader:
 
     async def _pause(self, delay_s: float) -> None:
         """Wait, but not past the moment when NATS comes back."""
+        # Not wait_for: before Python 3.12 it forgets a cancellation that comes with the event.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._broken.wait(), delay_s)
+            async with asyncio.timeout(delay_s):
+                await self._broken.wait()
 
     async def _read_until_broken(self) -> None:
         if not self._filters:
@@ -179,6 +181,8 @@ class Reader:
         headers = message.headers
         if headers and "Status" in headers and not message.reply.startswith("$JS.ACK"):
             await self._answer_status(message, headers)
+            return
+        if not message.reply.startswith("$JS.ACK."):  # a server lets nobody else reply like this
             return
         # $JS.ACK.[domain.account.]stream.consumer.delivered.stream_seq.consumer_seq.time.pending…
         tokens = message.reply.split(".")

@@ -188,8 +188,16 @@ class Account:
         return found
 
     async def ws(self, path: str = "") -> "Bot":
+        """Connect as a bot does: a frontend that has just started says 503, try again."""
         url = f"ws{self.base.removeprefix('http')}/onebot/v11{path}"
-        return Bot(await self.http.ws_connect(url, headers=self.headers))
+        async with asyncio.timeout(READY_S):
+            while True:
+                try:
+                    return Bot(await self.http.ws_connect(url, headers=self.headers))
+                except aiohttp.WSServerHandshakeError as refused:
+                    if refused.status != 503:
+                        raise
+                await asyncio.sleep(0.1)
 
 
 class Bot:
