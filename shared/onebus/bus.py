@@ -180,13 +180,19 @@ class Bus:
         except nats.errors.Error:
             logger.debug("subscription %s was gone already", subscription.subject)
 
+    async def leave(self, subscription: Subscription) -> None:
+        """Be sent no more messages; the callback still gets those that are on their way here."""
+        await self._client._send_unsubscribe(subscription._id)  # noqa: SLF001
+
     async def drain(self, subscription: Subscription) -> None:
         """Stop taking messages, once the callback has had those that are on their way here."""
         try:
             if self.connected:
-                await self._client._send_unsubscribe(subscription._id)  # noqa: SLF001
-                await self._round_trip(DRAIN_S)
+                await self.leave(subscription)
                 async with asyncio.timeout(DRAIN_S):
+                    # A ping is written at once and would overtake what waits for the flusher.
+                    await self._client._flush_pending(force_flush=True)  # noqa: SLF001
+                    await self._round_trip(DRAIN_S)
                     await subscription._pending_queue.join()  # noqa: SLF001
         except (TimeoutError, nats.errors.Error, OSError):
             logger.debug("subscription %s was not drained", subscription.subject)

@@ -7,6 +7,7 @@ most once a second or every `EVERY` steps, and at once by `save`.
 import time
 
 from onebus.bucket import Bucket
+from onebus.errors import BusTimeout
 
 EVERY = 32
 INTERVAL_S = 1.0
@@ -24,6 +25,7 @@ class Cursor:
         self._revision = 0
         self._steps = 0
         self._saved_at = 0.0
+        self._unsure: bytes | None = None
         self.position: str | None = None
 
     async def load(self) -> str | None:
@@ -44,9 +46,23 @@ class Cursor:
         """Save the position now; when the owner stops, say."""
         if self._steps == 0 or self.position is None:
             return
+        await self._settle()
         value = self.position.encode()
-        if self._revision:
-            self._revision = await self._bucket.update(self._key, value, self._revision)
-        else:
-            self._revision = await self._bucket.create(self._key, value)
+        try:
+            if self._revision:
+                self._revision = await self._bucket.update(self._key, value, self._revision)
+            else:
+                self._revision = await self._bucket.create(self._key, value)
+        except BusTimeout:
+            self._unsure = value
+            raise
         self._steps, self._saved_at = 0, time.monotonic()
+
+    async def _settle(self) -> None:
+        """After a lost ack: was that our own write? Then it must not look like another owner's."""
+        if self._unsure is None:
+            return
+        entry = await self._bucket.get(self._key)
+        if entry and entry.value == self._unsure:
+            self._revision = entry.revision
+        self._unsure = None

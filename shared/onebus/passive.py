@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 import msgspec
 from msgspec import Struct
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from onebus import subjects
 from onebus.bucket import Bucket, Conflict
@@ -68,7 +69,13 @@ class BusHeld:
         self._account = account
         self._chat = chat
         self._first: asyncio.Future[BusOffer] = asyncio.get_running_loop().create_future()
+        self._subscription: Subscription | None = None
         self._seen = False
+
+    async def listen(self, subject: str) -> None:
+        """Take offers from now on. Raises BusUnavailable."""
+        # A queue group: each offer goes to one holder, also when several requests are open.
+        self._subscription = await self._bus.subscribe(subject, self.on_message, "holders")
 
     async def next_offer(self, timeout_s: float) -> BusOffer | None:
         """The reply, or None when none came in time."""
@@ -88,11 +95,16 @@ class BusHeld:
             await offer.refuse()
         else:
             self._first.set_result(offer)
+            if self._subscription:  # the next offer is for another holder
+                await self._bus.leave(self._subscription)
 
     async def close(self) -> None:
         """Take nothing any more; refuse an offer that came too late to be seen."""
-        if not self._first.cancel() and not self._seen:
-            await self._first.result().refuse()
+        with contextlib.suppress(BusError):
+            if not self._first.cancel() and not self._seen:
+                await self._first.result().refuse()
+        if self._subscription:
+            await self._bus.drain(self._subscription)  # what is on its way is refused, not lost
 
 
 class BusPassive:
@@ -107,14 +119,11 @@ class BusPassive:
     async def hold(self, chat: Chat) -> AsyncIterator[BusHeld]:
         """Listen for the chat's reply. Raises BusUnavailable."""
         held = BusHeld(self._bus, self._account, chat)
-        # A queue group: each offer goes to one holder, also when several requests are open.
-        subscription = await self._bus.subscribe(self._subject(chat), held.on_message, "holders")
+        await held.listen(self._subject(chat))
         try:
             yield held
         finally:
-            with contextlib.suppress(BusError):
-                await held.close()
-            await self._bus.drain(subscription)  # what is on its way is refused, not lost
+            await held.close()
 
     async def offer(self, chat: Chat, segments: Segments) -> MessageId | None:
         """Hand a reply to a holder; see `onebus.connector.Passive`."""

@@ -5,10 +5,10 @@ Source: OneBot V11, communication/http.md. Order of refusals: account, token, me
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qsl
 
 from aiohttp import web
 from msgspec import Struct
+from yarl import URL
 
 from frontends.onebot_v11.action import ACTIONS
 from frontends.onebot_v11.auth import refusal
@@ -121,9 +121,12 @@ def _json(body: bytes) -> dict[str, Any]:
 
 
 def _form(body: bytes) -> dict[str, Any]:
+    if body.count(b"&") >= MAX_PARAMS:
+        raise _Refused(400, f"the body has more than {MAX_PARAMS} parameters")
     try:
         text = body.decode()
-        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMS)
-    except ValueError as error:  # bad UTF-8, too many fields
+    except UnicodeDecodeError as error:
         raise _Refused(400, f"the body is not a form: {error}") from error
+    # A form is read as a query is. For what is all percent signs urllib takes 70 bytes a byte.
+    pairs = URL.build(query_string=text, encoded=True).query.items()
     return {key: value for key, value in pairs if key != "access_token"}

@@ -1,0 +1,258 @@
+"""One owner at a time, on real time: the constants are those of production."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+from tests.fakes.outage import eventually, outage
+
+from onebus import lease as lease_module
+from onebus.bucket import Bucket, Entry
+from onebus.bus import Bus
+from onebus.embedded import EmbeddedNats
+from onebus.lease import OWNED_S, Lease, Sessions, boot_time_s
+
+KEY = "account.t.one"
+
+
+class Process:
+    """What one process has: a connection, its view of the sessions, a lease."""
+
+    def __init__(self, name: str, options: Bus, exclusive: str = "") -> None:
+        self.name = name
+        self.bus = options
+        self.sessions = Sessions(options)
+        self.lease = Lease(options, "t", self.sessions, exclusive=exclusive)
+        self.working: dict[str, asyncio.Event] = {}
+        self.started = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def run(self, *keys: str) -> None:
+        self._tasks = [
+            asyncio.ensure_future(self.sessions.run()),
+            asyncio.ensure_future(self.lease.run("account.t")),
+        ]
+        for key in keys:
+            self.working[key] = asyncio.Event()
+            self._tasks.append(asyncio.ensure_future(self.lease.hold(key, self._work(key))))
+
+    def _work(self, key: str) -> Callable[[], Coroutine[Any, Any, None]]:
+        async def work() -> None:
+            assert self.lease.owned(key)
+            self.started += 1
+            self.working[key].set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.working[key].clear()
+
+        return work
+
+    async def kill(self) -> None:
+        """Everything stops where it is; nothing is given back."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    def check(self) -> None:
+        for task in self._tasks:
+            if task.done():
+                task.result()
+
+    async def owns(self, timeout_s: float = 12, key: str = KEY) -> None:
+        await asyncio.wait_for(self.working[key].wait(), timeout_s)
+
+
+@asynccontextmanager
+async def processes(
+    nats: EmbeddedNats, *names: str, exclusive: str = ""
+) -> AsyncIterator[list[Process]]:
+    async with AsyncExitStack() as stack:
+        made = []
+        for name in names:
+            bus = await stack.enter_async_context(Bus(nats.options(), name))
+            await bus.wait_ready(5)
+            made.append(Process(name, bus, exclusive))
+        try:
+            yield made
+        finally:
+            for process in made:
+                process.check()
+                await process.kill()
+
+
+async def test_a_claim_has_one_owner_and_a_clean_stop_hands_over_at_once(
+    nats: EmbeddedNats, bus: Bus
+) -> None:
+    async with processes(nats, "a", "b") as (a, b):
+        a.run(KEY)
+        await a.owns(3)
+        b.run(KEY)
+        await eventually(lambda: b.lease._revision > 0)
+        assert not b.lease.owned(KEY)
+        started_at = time.monotonic()
+        await a.lease.release()
+        assert not a.lease.owned(KEY)
+        await b.owns(1.5)
+        print(f"handed over in {time.monotonic() - started_at:.2f} s")
+        assert not a.working[KEY].is_set()
+
+
+async def test_many_claims_and_two_processes_each_claim_once(nats: EmbeddedNats, bus: Bus) -> None:
+    keys = [f"account.t.{number}" for number in range(20)]
+    async with processes(nats, "a", "b") as (a, b):
+        a.run(*keys)
+        b.run(*keys)
+        await eventually(lambda: all(a.lease.owned(k) != b.lease.owned(k) for k in keys), 5)
+        await a.lease.release()
+        await eventually(lambda: all(b.working[k].is_set() for k in keys), 2)
+
+
+async def test_a_killed_owner_is_replaced_when_its_session_is_gone_and_not_before(
+    nats: EmbeddedNats, bus: Bus
+) -> None:
+    async with processes(nats, "a", "b") as (a, b):
+        a.run(KEY)
+        b.run()
+        b.working[KEY] = asyncio.Event()
+        await a.owns(3)
+        b._tasks.append(asyncio.ensure_future(b.lease.hold(KEY, b._work(KEY))))
+        await eventually(lambda: boot_time_s() - b.lease._good_since > lease_module.TAKEOVER_S)
+        assert not b.lease.owned(KEY)
+        session, sessions = a.lease.session, Bucket(bus, "sessions")
+        await a.kill()
+        killed_at = time.monotonic()
+        while session in await sessions.keys_now():
+            assert not b.lease.owned(KEY)
+        await b.owns()
+        took_s = time.monotonic() - killed_at
+        print(f"taken over {took_s:.1f} s after the kill")
+        assert took_s < 8
+
+
+async def test_a_lost_session_is_replaced_and_the_claims_are_kept(
+    nats: EmbeddedNats, bus: Bus
+) -> None:
+    async with processes(nats, "a", "b") as (a, b):
+        a.run(KEY)
+        await a.owns(3)
+        b.run(KEY)
+        first = a.lease.session
+        await Bucket(bus, "sessions").put(first, b"somebody else wrote")
+        await eventually(lambda: a.lease.session != first and a.lease.owned(KEY), 5)
+        assert (a.started, b.started) == (1, 0)
+        entry = await Bucket(bus, "claims").get(KEY)
+        assert entry
+        assert entry.value.decode() == a.lease.session
+
+
+async def test_under_a_new_session_nothing_is_owned_until_it_is_claimed_again(
+    nats: EmbeddedNats, bus: Bus
+) -> None:
+    """After an absence another may have the claim by now, and we may not have heard of it."""
+    async with processes(nats, "a") as (a,):
+        a.run(KEY)
+        await a.owns(3)
+        a.lease._past.add(a.lease.session)
+        a.lease.session = a.lease._draw()
+        assert not a.lease.owned(KEY)
+        await eventually(lambda: a.lease.owned(KEY), 5)
+        assert a.started == 1
+
+
+async def test_nats_away_for_ten_seconds_moves_nothing(nats: EmbeddedNats, bus: Bus) -> None:
+    keys = [f"account.t.{number}" for number in range(5)]
+    async with processes(nats, "a", "b") as (a, b):
+        a.run(*keys)
+        await eventually(lambda: all(a.working[k].is_set() for k in keys), 5)
+        b.run(*keys)
+        await eventually(lambda: boot_time_s() - b.lease._good_since > lease_module.TAKEOVER_S)
+        async with outage(nats, a.bus, b.bus):
+            await eventually(lambda: not any(a.lease.owned(k) for k in keys), OWNED_S + 1)
+            await asyncio.wait({asyncio.ensure_future(asyncio.Event().wait())}, timeout=6)
+        await eventually(lambda: all(a.lease.owned(k) for k in keys), 5)
+        settled_at = boot_time_s()
+        await eventually(lambda: b.lease._good_since > 0)
+        await eventually(lambda: boot_time_s() - settled_at > lease_module.TAKEOVER_S + 1)
+        assert (a.started, b.started) == (5, 0)
+
+
+async def test_nothing_is_owned_once_renewals_stop_whatever_timers_say(
+    nats: EmbeddedNats, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with processes(nats, "a") as (a,):
+        a.run(KEY)
+        await a.owns(3)
+        assert a.lease.owned(KEY)
+        now_s = boot_time_s()
+        monkeypatch.setattr(lease_module, "boot_time_s", lambda: now_s + OWNED_S + 2)
+        assert not a.lease.owned(KEY)  # no timer had a chance to run
+
+
+async def test_a_missed_renewal_starts_the_waiting_time_anew(
+    nats: EmbeddedNats, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that slept finds all sessions gone, and their owners waking up like itself."""
+    async with processes(nats, "a") as (a,):
+        a.run(KEY)
+        await a.owns(3)
+        asleep_s = 100.0
+        monkeypatch.setattr(
+            lease_module, "boot_time_s", lambda: time.clock_gettime(time.CLOCK_BOOTTIME) + asleep_s
+        )
+        await eventually(lambda: a.lease.owned(KEY), 5)
+        assert lease_module.boot_time_s() - a.lease._good_since < lease_module.TAKEOVER_S
+
+
+async def test_a_claim_newer_than_the_last_look_at_the_sessions_is_left_alone(
+    nats: EmbeddedNats, bus: Bus
+) -> None:
+    async with processes(nats, "a") as (a,):
+        a.lease._good_since = boot_time_s() - 100
+        a.sessions.live, a.sessions.listed_at_s = {"t.other"}, boot_time_s()
+        a.lease._on_claim(KEY, Entry(KEY, b"t.just-started", 5))
+        assert not a.lease._free(KEY, a.lease._view[KEY])
+        a.sessions.listed_at_s = boot_time_s()
+        assert a.lease._free(KEY, a.lease._view[KEY])
+        a.sessions.live = {"t.just-started"}
+        assert not a.lease._free(KEY, a.lease._view[KEY])
+
+
+async def test_the_only_process_of_its_kind_takes_over_at_once(
+    nats: EmbeddedNats, bus: Bus
+) -> None:
+    async with processes(nats, "a", "b", exclusive="up") as (a, b):
+        a.run(KEY)
+        await a.owns(3)
+        await a.kill()
+        started_at = time.monotonic()
+        b.run(KEY)
+        await b.owns(2)
+        print(f"taken over {time.monotonic() - started_at:.2f} s after the start")
+
+
+async def test_a_claim_that_another_wrote_is_lost(nats: EmbeddedNats, bus: Bus) -> None:
+    async with processes(nats, "a") as (a,):
+        a.run(KEY)
+        await a.owns(3)
+        await Bucket(bus, "sessions").create("t.thief", b"t")
+        await Bucket(bus, "claims").put(KEY, b"t.thief")
+        await eventually(lambda: not a.working[KEY].is_set(), 3)
+        assert not a.lease.owned(KEY)
+
+
+async def test_a_claim_won_while_stopping_is_given_back(nats: EmbeddedNats, bus: Bus) -> None:
+    async with processes(nats, "a") as (a,):
+        a.run()
+        await eventually(lambda: a.lease._revision > 0)
+        a.lease._wanted[KEY] = asyncio.Event()
+        a.lease._stopping = True
+        await a.lease._take(KEY, None)
+        assert not a.lease.owned(KEY)
+        entry = await Bucket(bus, "claims").get(KEY)
+        assert entry
+        assert entry.value == b""

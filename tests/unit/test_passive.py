@@ -1,0 +1,150 @@
+"""A reply finds the replica that holds the platform's request, or says that there is none."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from tests.fakes.outage import eventually
+
+from onebus import passive as passive_module
+from onebus.bus import Bus
+from onebus.embedded import EmbeddedNats
+from onebus.errors import OutcomeUnknown
+from onebus.event import private_chat
+from onebus.ids import MessageId, UserId, parse_account
+from onebus.passive import BusPassive
+from onebus.segment import Text, plain_text
+
+ACCOUNT = parse_account("wechat.my.mp")
+CHAT = private_chat(UserId("oAlice"))
+HELLO = (Text("hello"),)
+
+
+@asynccontextmanager
+async def replica(nats: EmbeddedNats) -> AsyncIterator[BusPassive]:
+    """Another process of the same connector."""
+    async with Bus(nats.options(), "replica") as bus:
+        await bus.wait_ready(5)
+        yield BusPassive(bus, ACCOUNT)
+
+
+async def heard(*holders: BusPassive) -> None:
+    """NATS knows of all that these asked of it before."""
+    for holder in holders:
+        await holder.recall("anything")
+
+
+async def take(holder: BusPassive, message: str, holding: asyncio.Event) -> str | None:
+    async with holder.hold(CHAT) as held:
+        await heard(holder)
+        holding.set()
+        offer = await held.next_offer(5)
+        if offer is None:
+            return None
+        await offer.accept(MessageId(message))
+        return plain_text(offer.segments)
+
+
+async def test_an_offer_reaches_the_holder_on_another_replica(
+    nats: EmbeddedNats, bus: Bus
+) -> None:
+    async with replica(nats) as holder:
+        holding = asyncio.Event()
+        taking = asyncio.ensure_future(take(holder, "m1", holding))
+        await holding.wait()
+        owner = BusPassive(bus, ACCOUNT)
+        assert await owner.offer(private_chat(UserId("oBob")), HELLO) is None
+        assert await owner.offer(CHAT, HELLO) == "m1"
+        assert await taking == "hello"
+
+
+async def test_without_a_holder_there_is_nobody_to_take_it(bus: Bus) -> None:
+    owner = BusPassive(bus, ACCOUNT)
+    assert await owner.offer(CHAT, HELLO) is None
+    async with owner.hold(CHAT) as held:
+        assert await held.next_offer(0) is None
+    assert await owner.offer(CHAT, HELLO) is None
+
+
+async def test_of_two_holders_one_takes_it(nats: EmbeddedNats, bus: Bus) -> None:
+    async with replica(nats) as one, replica(nats) as other:
+        ready = [asyncio.Event(), asyncio.Event()]
+        both = [
+            asyncio.ensure_future(take(one, "m1", ready[0])),
+            asyncio.ensure_future(take(other, "m2", ready[1])),
+        ]
+        await asyncio.gather(*(event.wait() for event in ready))
+        owner = BusPassive(bus, ACCOUNT)
+        assert await owner.offer(CHAT, HELLO) in ("m1", "m2")
+        done, waiting = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        assert [task.result() for task in done] == ["hello"]
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_two_offers_are_taken_by_two_holders(nats: EmbeddedNats, bus: Bus) -> None:
+    """A request that has its reply must not stand in the way of one that waits."""
+    async with replica(nats) as one, replica(nats) as other:
+        async with one.hold(CHAT) as first, other.hold(CHAT) as second:
+            await heard(one, other)
+            owner = BusPassive(bus, ACCOUNT)
+            offers = [asyncio.ensure_future(owner.offer(CHAT, HELLO)) for _ in range(2)]
+            for number, held in enumerate((first, second)):
+                offer = await held.next_offer(5)
+                assert offer
+                await offer.accept(MessageId(f"m{number}"))
+            assert sorted(map(str, await asyncio.gather(*offers))) == ["m0", "m1"]
+            assert await owner.offer(CHAT, HELLO) is None
+
+
+async def test_a_refused_offer_goes_to_nobody_or_the_next(bus: Bus) -> None:
+    owner = BusPassive(bus, ACCOUNT)
+    async with owner.hold(CHAT) as held:
+        offering = asyncio.ensure_future(owner.offer(CHAT, HELLO))
+        offer = await held.next_offer(5)
+        assert offer
+        await offer.refuse()
+    assert await offering is None
+
+
+async def test_an_offer_that_nobody_looked_at_comes_back_at_once(bus: Bus) -> None:
+    owner = BusPassive(bus, ACCOUNT)
+    async with owner.hold(CHAT) as held:
+        offering = asyncio.ensure_future(owner.offer(CHAT, HELLO))
+        await eventually(lambda: held._first.done())
+    assert await asyncio.wait_for(offering, 1) is None
+
+
+async def test_offers_in_the_moment_of_the_end_are_not_lost(bus: Bus) -> None:
+    owner = BusPassive(bus, ACCOUNT)
+    for _ in range(20):
+        async with owner.hold(CHAT):
+            offering = asyncio.ensure_future(owner.offer(CHAT, HELLO))
+            await asyncio.sleep(0)
+        assert await asyncio.wait_for(offering, 1) is None
+
+
+async def test_a_holder_that_vanishes_leaves_the_outcome_unknown(
+    nats: EmbeddedNats, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passive_module, "OFFER_S", 0.3)
+    owner = BusPassive(bus, ACCOUNT)
+    async with replica(nats) as holder, holder.hold(CHAT) as held:
+        await heard(holder)
+        with pytest.raises(OutcomeUnknown):
+            await owner.offer(CHAT, HELLO)
+        assert await held.next_offer(0)
+
+
+async def test_a_reply_is_remembered_once_and_found_by_every_replica(
+    nats: EmbeddedNats, bus: Bus
+) -> None:
+    async with replica(nats) as other:
+        one = BusPassive(bus, ACCOUNT)
+        assert await other.recall("msg.1*>") is None
+        assert await one.remember("msg.1*>", b"<xml/>")
+        assert not await other.remember("msg.1*>", b"another")
+        assert await other.recall("msg.1*>") == b"<xml/>"
+        assert await BusPassive(bus, parse_account("wechat.b")).recall("msg.1*>") is None
