@@ -2,7 +2,6 @@
 
 import pytest
 
-from onebus import cursor as cursor_module
 from onebus.bucket import Bucket, Conflict
 from onebus.bus import Bus
 from onebus.cursor import EVERY, Cursor
@@ -49,7 +48,7 @@ async def test_moves_are_saved_every_so_many_or_once_a_second(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = 1000.0
-    monkeypatch.setattr(cursor_module.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr("onebus.cursor.time.monotonic", lambda: now_s)
     cursor = Cursor(Bucket(bus, "cursors"), KEY)
     await cursor.move("0")
     assert await saved(bus) == b"0"

@@ -46,9 +46,7 @@ async def take(holder: BusPassive, message: str, holding: asyncio.Event) -> str 
         return plain_text(offer.segments)
 
 
-async def test_an_offer_reaches_the_holder_on_another_replica(
-    nats: EmbeddedNats, bus: Bus
-) -> None:
+async def test_an_offer_reaches_the_holder_on_another_replica(nats: EmbeddedNats, bus: Bus) -> None:
     async with replica(nats) as holder:
         holding = asyncio.Event()
         taking = asyncio.ensure_future(take(holder, "m1", holding))
@@ -86,17 +84,21 @@ async def test_of_two_holders_one_takes_it(nats: EmbeddedNats, bus: Bus) -> None
 
 async def test_two_offers_are_taken_by_two_holders(nats: EmbeddedNats, bus: Bus) -> None:
     """A request that has its reply must not stand in the way of one that waits."""
-    async with replica(nats) as one, replica(nats) as other:
-        async with one.hold(CHAT) as first, other.hold(CHAT) as second:
-            await heard(one, other)
-            owner = BusPassive(bus, ACCOUNT)
-            offers = [asyncio.ensure_future(owner.offer(CHAT, HELLO)) for _ in range(2)]
-            for number, held in enumerate((first, second)):
-                offer = await held.next_offer(5)
-                assert offer
-                await offer.accept(MessageId(f"m{number}"))
-            assert sorted(map(str, await asyncio.gather(*offers))) == ["m0", "m1"]
-            assert await owner.offer(CHAT, HELLO) is None
+    owner = BusPassive(bus, ACCOUNT)
+    async with (
+        replica(nats) as one,
+        replica(nats) as other,
+        one.hold(CHAT) as first,
+        other.hold(CHAT) as second,
+    ):
+        await heard(one, other)
+        offers = [asyncio.ensure_future(owner.offer(CHAT, HELLO)) for _ in range(2)]
+        for number, held in enumerate((first, second)):
+            offer = await held.next_offer(5)
+            assert offer
+            await offer.accept(MessageId(f"m{number}"))
+        assert sorted(map(str, await asyncio.gather(*offers))) == ["m0", "m1"]
+        assert await owner.offer(CHAT, HELLO) is None
 
 
 async def test_a_refused_offer_goes_to_nobody_or_the_next(bus: Bus) -> None:
@@ -113,7 +115,7 @@ async def test_an_offer_that_nobody_looked_at_comes_back_at_once(bus: Bus) -> No
     owner = BusPassive(bus, ACCOUNT)
     async with owner.hold(CHAT) as held:
         offering = asyncio.ensure_future(owner.offer(CHAT, HELLO))
-        await eventually(lambda: held._first.done())
+        await eventually(held._first.done)
     assert await asyncio.wait_for(offering, 1) is None
 
 
