@@ -20,9 +20,9 @@ from frontends.onebot_v11.http import no_account, session_of
 from frontends.onebot_v11.retcode import Answer, echo_of, encode_answer, failed
 from frontends.onebot_v11.session import Session, Sessions
 from onebus.codec import CodecError, check_containers, check_depth, decode
-from onebus.errors import BadParams, BusError
+from onebus.errors import BadParams, BusError, InternalError
 from onebus.listener import json_error
-from onebus.service import Role
+from onebus.service import Role, guarded
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,9 @@ class Ws(Role):
         try:
             await response.prepare(request)
             self._sockets.add(socket)
-            await socket.run(actions=carries.actions)
+            await guarded(socket.run(actions=carries.actions), f"a socket of {session.account}")
+        except InternalError:  # after the upgrade there is no HTTP answer any more
+            await response.close(code=WSCloseCode.INTERNAL_ERROR, message=b"internal error")
         finally:
             self._sockets.discard(socket)
             if listener:
