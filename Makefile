@@ -31,7 +31,7 @@ docs: $(STAMP) ## Write the generated pages anew
 	$(BIN)/python -m onebus.docs
 
 test: $(STAMP) ## All tests that need no system package
-	$(BIN)/pytest -m 'not browser and not compose' $(ARGS)
+	$(BIN)/pytest -m 'not browser and not compose' --numprocesses 3 --dist loadfile $(ARGS)
 
 test-browser: $(STAMP) ## The sandbox page in headless Chromium (needs Debian's chromium)
 	$(BIN)/pytest -m browser $(ARGS)

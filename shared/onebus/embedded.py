@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 START_S = 20.0
 STOP_S = 10.0
+GREETING_S = 1.0
 
 # Runs between fork and exec of the server: dies with its parent where the kernel can do that.
 _LAUNCHER = """
@@ -43,7 +44,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 _CONFIG = """\
 # Written by `onebus up` at each start.
-server_name: onebus
+server_name: "{name}"
 listen: "127.0.0.1:{port}"
 authorization {{ user: onebus, password: "{password}" }}
 jetstream {{ store_dir: "{store}", sync_interval: {sync_interval} }}
@@ -86,6 +87,7 @@ class EmbeddedNats(Role):
     def __init__(self, data_dir: Path, *, port: int = 0, sync_interval: str = "always") -> None:
         self._dir = data_dir.resolve()
         self._sync_interval = sync_interval
+        self._name = f"onebus-{secrets.token_hex(8)}"
         self._password = secrets.token_urlsafe(24)
         self._port = port or _free_port()
         self._process: asyncio.subprocess.Process | None = None
@@ -139,6 +141,9 @@ class EmbeddedNats(Role):
     async def stop(self) -> None:
         """Let it finish its writes, and end it."""
         self._stopping = True
+        await self._end()
+
+    async def _end(self) -> None:
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -164,6 +169,7 @@ class EmbeddedNats(Role):
 
     def _write_config(self) -> None:
         text = _CONFIG.format(
+            name=self._name,
             port=self._port,
             password=self._password,
             store=self._dir / "jetstream",
@@ -178,16 +184,24 @@ class EmbeddedNats(Role):
         try:
             async with asyncio.timeout(START_S):
                 while process.returncode is None:
-                    with contextlib.suppress(OSError):
-                        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-                        greeting = await reader.readline()
-                        writer.close()
-                        if greeting.startswith(b"INFO"):
-                            return
+                    if await self._greets():
+                        return
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            await self.stop()
+            await self._end()
         raise Misconfigured(f"nats-server did not start: {self._last_words()}")
+
+    async def _greets(self) -> bool:
+        """Whether who listens on the port is our server; ours may have found it taken."""
+        try:
+            async with asyncio.timeout(GREETING_S):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+                try:
+                    return self._name.encode() in await reader.readline()
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            return False
 
     def _last_words(self) -> str:
         """What the server logged at the end, without the line's date."""

@@ -13,6 +13,7 @@ from onebus import lease as lease_module
 from onebus.bucket import Bucket, Entry
 from onebus.bus import Bus
 from onebus.embedded import EmbeddedNats
+from onebus.errors import BusUnavailable
 from onebus.lease import OWNED_S, Lease, Sessions, boot_time_s
 
 KEY = "account.t.one"
@@ -164,19 +165,33 @@ async def test_under_a_new_session_nothing_is_owned_until_it_is_claimed_again(
         assert a.started == 1
 
 
-async def test_nats_away_for_ten_seconds_moves_nothing(nats: EmbeddedNats, bus: Bus) -> None:
+async def test_nats_away_for_ten_seconds_moves_nothing(
+    nats: EmbeddedNats, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All sessions are gone after it; who comes back first must not take what is another's."""
     keys = [f"account.t.{number}" for number in range(5)]
     async with processes(nats, "a", "b") as (a, b):
         a.run(*keys)
         await eventually(lambda: all(a.working[k].is_set() for k in keys), 5)
         b.run(*keys)
         await eventually(lambda: boot_time_s() - b.lease._good_since > lease_module.TAKEOVER_S)
+        renew, may_renew = a.lease._renew, asyncio.Event()
+
+        async def renew_later() -> None:
+            if not may_renew.is_set():
+                raise BusUnavailable("still without a connection")
+            await renew()
+
         async with outage(nats, a.bus, b.bus):
             await eventually(lambda: not any(a.lease.owned(k) for k in keys), OWNED_S + 1)
+            monkeypatch.setattr(a.lease, "_renew", renew_later)
             await asyncio.wait({asyncio.ensure_future(asyncio.Event().wait())}, timeout=6)
+        back_at = boot_time_s()
+        await eventually(lambda: b.sessions.listed_at_s > back_at + 2)
+        may_renew.set()
         await eventually(lambda: all(a.lease.owned(k) for k in keys), 5)
-        settled_at = boot_time_s()
         await eventually(lambda: b.lease._good_since > 0)
+        settled_at = boot_time_s()
         await eventually(lambda: boot_time_s() - settled_at > lease_module.TAKEOVER_S + 1)
         assert (a.started, b.started) == (5, 0)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from tests.fakes.outage import eventually
@@ -82,23 +82,26 @@ async def test_of_two_holders_one_takes_it(nats: EmbeddedNats, bus: Bus) -> None
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def test_two_offers_are_taken_by_two_holders(nats: EmbeddedNats, bus: Bus) -> None:
-    """A request that has its reply must not stand in the way of one that waits."""
-    owner = BusPassive(bus, ACCOUNT)
-    async with (
-        replica(nats) as one,
-        replica(nats) as other,
-        one.hold(CHAT) as first,
-        other.hold(CHAT) as second,
-    ):
+async def test_each_offer_goes_to_a_holder_that_still_waits(
+    nats: EmbeddedNats, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that has its reply must not stand in the way of those that wait."""
+    monkeypatch.setattr(passive_module, "ATTEMPTS", 1)
+    owner, many = BusPassive(bus, ACCOUNT), 6
+    async with replica(nats) as one, replica(nats) as other, AsyncExitStack() as stack:
+        holds = [stack.enter_async_context((one, other)[n % 2].hold(CHAT)) for n in range(many)]
+        waiting = [await hold for hold in holds]
         await heard(one, other)
-        offers = [asyncio.ensure_future(owner.offer(CHAT, HELLO)) for _ in range(2)]
-        for number, held in enumerate((first, second)):
-            offer = await held.next_offer(5)
-            assert offer
-            await offer.accept(MessageId(f"m{number}"))
-        assert sorted(map(str, await asyncio.gather(*offers))) == ["m0", "m1"]
+
+        async def accept(number: int) -> None:
+            if offer := await waiting[number].next_offer(5):
+                await offer.accept(MessageId(f"m{number}"))
+
+        accepting = [asyncio.ensure_future(accept(number)) for number in range(many)]
+        taken = [await owner.offer(CHAT, HELLO) for _ in range(many)]
+        assert sorted(map(str, taken)) == [f"m{number}" for number in range(many)]
         assert await owner.offer(CHAT, HELLO) is None
+        await asyncio.gather(*accepting)
 
 
 async def test_a_refused_offer_goes_to_nobody_or_the_next(bus: Bus) -> None:
