@@ -28,6 +28,7 @@ check: $(STAMP) ## Lint, types, layers, generated docs
 	$(BIN)/python -m onebus.docs --check
 
 docs: $(STAMP) ## Write the generated pages anew
+	$(BIN)/python -m tests.conformance.table
 	$(BIN)/python -m onebus.docs
 
 test: $(STAMP) ## All tests that need no system package

@@ -5,7 +5,8 @@ connector declares a capability by overriding the method named as the action's t
 (`onebus.connector.Connector`).
 """
 
-from typing import Any, Generic, TypeAlias, TypeVar, get_args
+from collections.abc import Mapping
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -16,6 +17,8 @@ from onebus.ids import Account, ChatId, MessageId, UserId
 from onebus.segment import Node, Segments
 
 R = TypeVar("R")
+
+HonorKind: TypeAlias = Literal["talkative", "performer", "legend", "strong_newbie", "emotion"]
 
 
 class Sent(Struct, frozen=True, omit_defaults=True):
@@ -53,6 +56,36 @@ class HistoryMessage(Struct, frozen=True, omit_defaults=True):
     sender: User
     time_ms: int
     segments: Segments
+
+
+class HonorHolder(Struct, frozen=True, omit_defaults=True):
+    """Who has an honor of a group; `days`: for how many, where that is counted."""
+
+    user: User
+    avatar: str = ""
+    description: str = ""
+    days: int = 0
+
+
+class Honors(Struct, frozen=True, omit_defaults=True):
+    """A group's honors; `holders` has the kinds that were asked for, past holders included."""
+
+    holders: Mapping[HonorKind, tuple[HonorHolder, ...]] = {}
+    current_talkative: HonorHolder | None = None
+
+
+class Credentials(Struct, frozen=True, omit_defaults=True):
+    """What opens the platform's own web pages as the account: a secret, never logged."""
+
+    cookies: str = ""
+    csrf_token: int = 0
+
+
+class MediaFile(Struct, frozen=True, omit_defaults=True):
+    """Where a picture or voice message can be had now: a local path, or an address."""
+
+    file: str
+    url: str = ""
 
 
 class Action(Struct, Generic[R], frozen=True, omit_defaults=True, tag_field="type"):
@@ -242,41 +275,58 @@ class AnswerFriendRequest(Action[None], frozen=True, tag="answer_friend_request"
 
 
 class AnswerGroupRequest(Action[None], frozen=True, tag="answer_group_request"):
-    """Accept or refuse a request to join, or an invitation, by its flag."""
+    """Accept or refuse a request to join (`add`), or an invitation, by its flag."""
 
     flag: str
     approve: bool
     reason: str = ""
+    kind: Literal["add", "invite"] = "add"
 
 
-ACTIONS: tuple[type[Action[Any]], ...] = (
-    SendMessage,
-    RecallMessage,
-    EditMessage,
-    GetMessage,
-    GetHistory,
-    GetForward,
-    MarkRead,
-    React,
-    GetUser,
-    GetFriends,
-    GetGroup,
-    GetGroups,
-    GetMember,
-    GetMembers,
-    KickMember,
-    MuteMember,
-    MuteGroup,
-    SetRole,
-    SetAnonymous,
-    SetCard,
-    SetTitle,
-    RenameGroup,
-    LeaveGroup,
-    PinMessage,
-    AnswerFriendRequest,
-    AnswerGroupRequest,
-)
+class LikeUser(Action[None], frozen=True, tag="like_user"):
+    """Praise a user's profile, several times at once."""
+
+    user: UserId
+    times: int = 1
+
+
+class PokeUser(Action[None], frozen=True, tag="poke_user"):
+    """Nudge a user, in a group or privately."""
+
+    chat: Chat
+    user: UserId
+
+
+class GetHonors(Action[Honors], frozen=True, tag="get_honors"):
+    """List who holds the honors of a group."""
+
+    group: ChatId
+    kind: HonorKind | Literal["all"]
+
+
+class GetCredentials(Action[Credentials], frozen=True, tag="get_credentials"):
+    """Get what opens the platform's web pages; empty `domain`: the platform's usual one."""
+
+    domain: str = ""
+
+
+class GetMedia(Action[MediaFile], frozen=True, tag="get_media"):
+    """Get a picture, or a voice message as `out_format` (`mp3`…), by its segment's `file`."""
+
+    kind: Literal["image", "voice"]
+    file: str
+    out_format: str = ""
+
+
+class Restart(Action[None], frozen=True, tag="restart"):
+    """Close the account and open it again after a while; answered before that is done."""
+
+    delay_ms: int = 0
+
+
+class ClearCache(Action[None], frozen=True, tag="clear_cache"):
+    """Throw away what the connector keeps of the platform."""
+
 
 AnyAction: TypeAlias = (
     SendMessage
@@ -305,7 +355,15 @@ AnyAction: TypeAlias = (
     | PinMessage
     | AnswerFriendRequest
     | AnswerGroupRequest
+    | LikeUser
+    | PokeUser
+    | GetHonors
+    | GetCredentials
+    | GetMedia
+    | Restart
+    | ClearCache
 )
+ACTIONS: tuple[type[Action[Any]], ...] = get_args(AnyAction)
 
 
 def action_name(action: Action[Any] | type[Action[Any]]) -> str:

@@ -235,6 +235,11 @@ class Bus:
         """The last entry of a subject, by direct get."""
         return await self._direct(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
 
+    async def last_matching(self, stream: str, where: str) -> StreamEntry | None:
+        """The last entry of all subjects that fit a filter, by direct get."""
+        body = msgspec.json.encode({"last_by_subj": where})
+        return await self._direct(f"$JS.API.DIRECT.GET.{stream}", body)
+
     async def at(self, stream: str, sequence: int) -> StreamEntry | None:
         """The entry with a sequence, by direct get."""
         body = msgspec.json.encode({"seq": sequence})

@@ -61,7 +61,9 @@ def _add_roles(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     connector.add_argument("names", nargs="+", metavar="PLATFORM")
     _with_config(connector)
     connector.set_defaults(command=_connector)
-    frontend = commands.add_parser("frontend", help="run frontends: http, ws")
+    frontend = commands.add_parser(
+        "frontend", help="run frontends: http, ws, ws-reverse, http-post"
+    )
     frontend.add_argument("names", nargs="+", metavar="TRANSPORT")
     _with_config(frontend)
     frontend.set_defaults(command=_frontend)

@@ -305,6 +305,34 @@ class Connector(ABC, Generic[C]):
         """Answer a request or invitation."""
         raise _unsupported(self, action)
 
+    async def like_user(self, action: act.LikeUser) -> None:
+        """Praise a user's profile."""
+        raise _unsupported(self, action)
+
+    async def poke_user(self, action: act.PokeUser) -> None:
+        """Nudge a user."""
+        raise _unsupported(self, action)
+
+    async def get_honors(self, action: act.GetHonors) -> act.Honors:
+        """List the honors of a group."""
+        raise _unsupported(self, action)
+
+    async def get_credentials(self, action: act.GetCredentials) -> act.Credentials:
+        """Open the platform's web pages."""
+        raise _unsupported(self, action)
+
+    async def get_media(self, action: act.GetMedia) -> act.MediaFile:
+        """Get a picture or voice message."""
+        raise _unsupported(self, action)
+
+    async def restart(self, action: act.Restart) -> None:
+        """Close and open again; answers first."""
+        raise _unsupported(self, action)
+
+    async def clear_cache(self, action: act.ClearCache) -> None:
+        """Throw away what is kept of the platform."""
+        raise _unsupported(self, action)
+
 
 def capabilities(connector: type[Connector[Any]]) -> tuple[str, ...]:
     """The actions that a connector overrides, by name, then `send:{segment}` for what it shows."""

@@ -6,27 +6,28 @@ that go through the code of the services. Nothing here is text that could fall b
 
 import importlib
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct, structs
 
 from onebus import action as act
+from onebus import docs_support, installed, setup, subjects
 from onebus import event as ev
-from onebus import installed, setup, subjects
 from onebus import segment as seg
 from onebus.action import Request, Response
 from onebus.codec import encode
 from onebus.connector import Connector, capabilities
 from onebus.directory import AccountRecord
+from onebus.docs_table import Row, code, table
 from onebus.event import Chat, Event, User, group_chat, private_chat
 from onebus.idmap import Native, number_of
 from onebus.ids import Account, AccountId, ChatId, MessageId, Platform, UserId
 from onebus.segment import Segment
 from onebus.settings import BusSettings, Settings
-
-Row: TypeAlias = Sequence[str]
 
 _ACCOUNT = Account(Platform("sandbox"), AccountId("demo"))
 _ALICE = User(UserId("alice"), "Alice")
@@ -46,28 +47,16 @@ _KNOWN_VALUES: Mapping[Any, Any] = {
 }
 _PURPOSES = {
     "events": "the log: every event of every account, in order",
+    "deferred": "actions that wait for their turn (`_rate_limited`)",
     "KV_accounts": "who each account is, and whether somebody serves it",
     "KV_ids": "user and group numbers → native ids; self ids → accounts",
     "KV_sessions": "one key per running process and platform, renewed every 1.5 s",
-    "KV_claims": "which session owns an account",
-    "KV_cursors": "how far a connector or a push target got; not used yet",
+    "KV_claims": "which session owns an account, or serves a bot that we go to",
+    "KV_cursors": "how far an account's deferred actions got",
     "KV_tokens": "platforms' access tokens, shared by replicas",
     "KV_idempotency": "passive replies that a platform's retry must find again",
     "KV_sandbox": "users and groups of the sandbox",
 }
-
-
-def _table(head: Row, rows: Iterable[Row]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _code(*names: str) -> str:
-    return ", ".join(f"`{name}`" for name in names)
 
 
 def _meaning(kind: Any) -> str:
@@ -87,6 +76,26 @@ def _protocol_settings() -> str:
     return _keys(installed.protocol_config("onebot.v11"))
 
 
+def _entry_settings() -> str:
+    """The maps in the lists of bots, both kinds in one table."""
+    lists = {
+        "ws_reverse": _onebot("endpoint").WsEndpoint,
+        "http_reverse": _onebot("endpoint").HttpEndpoint,
+    }
+    found = {f.name: f for kind in lists.values() for f in structs.fields(kind)}
+    rows = [
+        (
+            f"`{name}`",
+            code(*(which for which, kind in lists.items() if name in kind.__struct_fields__)),
+            _type_words(field.type),
+            _default(field),
+            _description(field.type),
+        )
+        for name, field in found.items()
+    ]
+    return table(("key", "in", "value", "default", "meaning"), rows)
+
+
 def _keys(kind: type[Struct], *, prefix: str = "", without: Sequence[str] = ()) -> str:
     fields = [field for field in structs.fields(kind) if field.name not in without]
     rows = [
@@ -94,8 +103,8 @@ def _keys(kind: type[Struct], *, prefix: str = "", without: Sequence[str] = ()) 
         for f in fields
     ]
     if not any(row[3] for row in rows):
-        return _table(("key", "value", "default"), [row[:3] for row in rows])
-    return _table(("key", "value", "default", "meaning"), rows)
+        return table(("key", "value", "default"), [row[:3] for row in rows])
+    return table(("key", "value", "default", "meaning"), rows)
 
 
 def _default(field: structs.FieldInfo) -> str:
@@ -103,6 +112,8 @@ def _default(field: structs.FieldInfo) -> str:
         return "required"
     if field.default in ("", ()):
         return "empty"
+    if field.default is None:
+        return "the account's"
     value = field.default
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
@@ -121,19 +132,21 @@ def _type_words(kind: Any) -> str:
         return " or ".join(f"`{value}`" for value in get_args(kind))
     if origin is tuple:
         return "list"
+    if origin in (Union, types.UnionType):  # None stands for the account's own setting
+        return _type_words(get_args(kind)[0])
     return {bool: "true or false", int: "whole number", float: "number", str: "text"}[kind]
 
 
 def _connectors() -> str:
     rows = [_connector_row(name, installed.connector_class(name)) for name in installed.platforms()]
-    return _table(("platform", "what bots can do", "shown as it is", "paths"), rows)
+    return table(("platform", "what bots can do", "shown as it is", "paths"), rows)
 
 
 def _connector_row(platform: str, kind: type[Connector[Any]]) -> Row:
     actions = [name for name in capabilities(kind) if not name.startswith("send:")]
     paths = ["webhook"] if kind.webhook is not Connector.webhook else []
     paths += ["pages and REST"] if kind.routes is not Connector.routes else []
-    return f"`{platform}`", _code(*actions), _code(*kind.sends), ", ".join(paths) or "none"
+    return f"`{platform}`", code(*actions), code(*kind.sends), ", ".join(paths) or "none"
 
 
 def _connector_settings(platform: str) -> Callable[[], str]:
@@ -142,21 +155,21 @@ def _connector_settings(platform: str) -> Callable[[], str]:
 
 def _streams() -> str:
     configs = setup.wanted("onebus", setup.Storage(), float(setup.EPOCH_S))
-    return _table(("stream", "subjects", "kept", "what for"), map(_stream_row, configs))
+    return table(("stream", "subjects", "kept", "what for"), map(_stream_row, configs))
 
 
 def _stream_row(config: dict[str, Any]) -> Row:
     name = str(config["name"])
     purpose = _PURPOSES[name.replace("KV_onebus_", "KV_").removeprefix("onebus_")]
-    return f"`{name}`", _code(*config["subjects"]), _kept(config), purpose
+    return f"`{name}`", code(*config["subjects"]), _kept(config), purpose
 
 
 def _kept(config: dict[str, Any]) -> str:
     seconds = config["max_age"] // 1_000_000_000
-    words = f"{seconds // 86_400} days" if seconds >= 86_400 else f"{seconds} s"
+    words = f"{seconds // 86_400} days" if seconds > 86_400 else f"{seconds} s"
     if "max_msgs" not in config:
         return words if seconds else "for ever"
-    return f"{words}, {config['max_msgs']:,} events or {config['max_bytes'] >> 20:,} MiB"
+    return f"{words}, {config['max_msgs']:,} entries or {config['max_bytes'] >> 20:,} MiB"
 
 
 def _events() -> str:
@@ -169,7 +182,7 @@ def _events() -> str:
         )
         for kind in _event_kinds()
     ]
-    return _table(("type", "meaning", "subject, after the account"), rows)
+    return table(("type", "meaning", "subject, after the account"), rows)
 
 
 def _event_kinds() -> tuple[type[Event], ...]:
@@ -178,10 +191,10 @@ def _event_kinds() -> tuple[type[Event], ...]:
 
 def _actions() -> str:
     rows = [
-        (f"`{act.action_name(kind)}`", _meaning(kind), _code(*kind.__struct_fields__))
+        (f"`{act.action_name(kind)}`", _meaning(kind), code(*kind.__struct_fields__))
         for kind in act.ACTIONS
     ]
-    return _table(("type", "meaning", "fields"), rows)
+    return table(("type", "meaning", "fields"), rows)
 
 
 def _bodies() -> str:
@@ -258,12 +271,12 @@ def _retcodes() -> str:
         (code, wording, f"`{kind.__name__}`")
         for kind, (code, wording) in _onebot("retcode").RETCODES.items()
     )
-    return _table(("retcode", "wording", "raised as"), [(f"`{row[0]}`", *row[1:]) for row in rows])
+    return table(("retcode", "wording", "raised as"), [(f"`{row[0]}`", *row[1:]) for row in rows])
 
 
 def _onebot_events() -> str:
     rows = [_onebot_event_row(kind) for kind in _event_kinds()]
-    return _table(("what happened", "what a bot gets", "its fields"), rows)
+    return table(("what happened", "what a bot gets", "its fields"), rows)
 
 
 def _onebot_event_row(kind: type[Event]) -> Row:
@@ -274,7 +287,7 @@ def _onebot_event_row(kind: type[Event]) -> Row:
         return what, "nothing", ""
     names = dict.fromkeys(_onebot_name(fields) for fields in shown)
     keys = dict.fromkeys(key for fields in shown for key in fields if key not in _ON_EVERY_EVENT)
-    return what, _code(*names), _code(*keys)
+    return what, code(*names), code(*keys)
 
 
 _ON_EVERY_EVENT = ("time", "self_id", "post_type", "event_id", "notice_type", "request_type")
@@ -282,13 +295,14 @@ _ON_EVERY_EVENT = ("time", "self_id", "post_type", "event_id", "notice_type", "r
 
 def _onebot_name(fields: Mapping[str, Any]) -> str:
     post_type = fields["post_type"]
-    return f"{post_type}.{fields[f'{post_type}_type']}"
+    kind = post_type.removesuffix("_sent")
+    return f"{post_type}.{fields[f'{kind}_type']}"
 
 
 def _to_onebot(event: Event) -> dict[str, Any] | None:
     events = _onebot("event")
     wanted = events.event_references(event)
-    view = _onebot("view").View(1, UserId("demo"), _numbers(wanted))
+    view = _onebot("view").View(1, UserId("demo"), _numbers(wanted), report_self=True)
     fields: dict[str, Any] | None = events.to_onebot_event(event, view, 2)
     return fields
 
@@ -301,14 +315,14 @@ def _numbers(wanted: Struct) -> Any:
 
 def _segments() -> str:
     rows = [_segment_row(kind) for kind in get_args(seg.Segment) if kind is not seg.Unknown]
-    return _table(("segment", "OneBot type", "its data", "meaning"), rows)
+    return table(("segment", "OneBot type", "its data", "meaning"), rows)
 
 
 def _segment_row(kind: type[Segment]) -> Row:
     shown = [_segment_to_onebot(segment) for segment in _variants(kind)]
     types = dict.fromkeys(fields["type"] for fields in shown)
     data = dict.fromkeys(key for fields in shown for key in fields["data"])
-    return f"`{kind.__struct_config__.tag}`", _code(*types), _code(*data) or "none", _meaning(kind)
+    return f"`{kind.__struct_config__.tag}`", code(*types), code(*data) or "none", _meaning(kind)
 
 
 def _variants(kind: type[Segment]) -> list[Segment]:
@@ -331,10 +345,32 @@ def _segment_to_onebot(segment: Segment) -> dict[str, Any]:
     return shown
 
 
+def _conformance() -> str:
+    """How far the standard holds, page by page of it, and what does not hold as it is written."""
+    statements = {item["n"]: item for item in _read("tests/conformance/statements.json")}
+    pages: dict[str, Counter[str]] = defaultdict(Counter)
+    exceptions = []
+    for row in _read("docs/conformance.json"):
+        statement = statements[row["n"]]
+        pages[statement["source"].partition(":")[0]][row["status"]] += 1
+        if row["status"] == "cannot":
+            text = statement["text"].replace("](", "]\\(")  # its links lead nowhere from here
+            exceptions.append((str(row["n"]), text, row["why"]))
+    counts = [(page, str(n["proven"]), str(n["cannot"])) for page, n in pages.items()]
+    totals = (str(sum(int(row[i]) for row in counts)) for i in (1, 2))
+    held = table(("page of the standard", "proven", "cannot"), [*counts, ("all", *totals)])
+    return f"{held}\n\n{table(('number', 'statement', 'why not'), exceptions)}"
+
+
+def _read(path: str) -> Any:
+    return msgspec.json.decode(Path(path).read_bytes())
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "settings": _settings,
     "bus settings": _bus_settings,
     "onebot.v11 settings": _protocol_settings,
+    "onebot.v11 entries": _entry_settings,
     "connectors": _connectors,
     **{f"{name} settings": _connector_settings(name) for name in installed.platforms()},
     "streams": _streams,
@@ -344,5 +380,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "retcodes": _retcodes,
     "onebot.v11 events": _onebot_events,
     "onebot.v11 segments": _segments,
+    "onebot.v11 action support": docs_support.actions,
+    "onebot.v11 segment support": docs_support.segments,
+    "onebot.v11 conformance": _conformance,
 }
 """Every part that a page may have, by the name in its mark."""

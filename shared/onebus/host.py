@@ -7,7 +7,7 @@ at a time per chat, and starts again when the platform was away.
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from logging import DEBUG, WARNING
 from typing import Any
 
@@ -20,9 +20,10 @@ from onebus import __version__, directory, subjects
 from onebus.action import Action, Request, Response, action_name
 from onebus.backoff import Backoff
 from onebus.bus import Bus
-from onebus.caller import NOT_OWNER
+from onebus.caller import DEADLINE_S, NOT_OWNER
 from onebus.codec import CodecError, check_version, decode, encode
 from onebus.connector import Connector, SelfInfo, WebhookRequest, capabilities
+from onebus.deferred import DeferredQueue
 from onebus.directory import AccountRecord
 from onebus.errors import (
     ActionError,
@@ -95,6 +96,29 @@ class AccountHost:
         self._open = False
         await self._idle.wait()
 
+    @contextlib.asynccontextmanager
+    async def turn(self, action: Action[Any]) -> AsyncIterator[None]:
+        """Hold the turn of a deferred action; a clean stop waits for who holds one."""
+        async with self._lane(action):
+            with self._busy():
+                yield
+
+    def taking(self) -> bool:
+        """Whether something new may be started."""
+        return self._open and self.owned()
+
+    def owned(self) -> bool:
+        """Whether the account is ours at this moment."""
+        return self._lease.owned(claim_key(self.account))
+
+    async def call(self, action: Action[Any], left_s: float = DEADLINE_S) -> Response:
+        """Let the connector do it, within this time."""
+        what = f"{self.account} {action_name(action)}"
+        result = await outcome(self._within(left_s, action), what)
+        if isinstance(result, ActionError):
+            return _failed(result)
+        return Response(result=Raw(encode(result)))
+
     async def webhook(self, request: web.Request) -> web.Response:
         """Hand a platform's call to the connector as it came."""
         reply = await self.connector.webhook(
@@ -116,10 +140,14 @@ class AccountHost:
     async def _serve(self, info: SelfInfo) -> None:
         problem: OnebusError | None = None
         async with asyncio.TaskGroup() as group:
+            queue = DeferredQueue(self._bus, self.account, self, self._kit.logger)
+            waiting = group.create_task(queue.run())
             try:
                 await self._receive(group, info)
             except OnebusError as error:  # kept out of the group, which would wrap it
                 problem = error
+            await self._idle.wait()
+            waiting.cancel()
         if problem:
             raise _setup_error(problem) from problem
 
@@ -175,14 +203,21 @@ class AccountHost:
             await directory.mark_offline(self._bus, self.account, reason, self._kit.owned)
 
     async def _answer(self, message: Msg) -> None:
+        with self._busy():
+            try:
+                await self._reply(message, await self._respond(message.data))
+            except asyncio.CancelledError:  # the account is somebody else's now
+                lost = OutcomeUnknown("the account moved to another process while this was done")
+                await self._reply(message, _failed(lost))
+                raise
+
+    @contextlib.contextmanager
+    def _busy(self) -> Iterator[None]:
+        """Something is in flight, which a clean stop waits for."""
         self._active += 1
         self._idle.clear()
         try:
-            await self._reply(message, await self._respond(message.data))
-        except asyncio.CancelledError:  # the account is somebody else's now
-            lost = OutcomeUnknown("the account moved to another process while this was being done")
-            await self._reply(message, _failed(lost))
-            raise
+            yield
         finally:
             self._active -= 1
             if not self._active:
@@ -200,26 +235,25 @@ class AccountHost:
             check_version(request.v)
         except CodecError as error:
             return _failed(BadParams(f"not an action of this version of onebus: {error}"))
-        chat = getattr(request.action, "chat", None)
         try:
-            async with self._lanes.turn(chat.key) if chat else contextlib.nullcontext():
+            async with self._lane(request.action):
                 return await self._execute(request)
         except RateLimited as error:
             return _failed(error)
 
+    def _lane(self, action: Action[Any]) -> contextlib.AbstractAsyncContextManager[None]:
+        """One at a time per chat. Raises RateLimited when it is entered and too many wait."""
+        chat = getattr(action, "chat", None)
+        return self._lanes.turn(chat.key) if chat else contextlib.nullcontext()
+
     async def _execute(self, request: Request) -> Response:
         """Fence and deadline are looked at here, immediately before the platform is called."""
-        key = claim_key(self.account)
-        if not (self._open and self._lease.owned(key)) or request.account != self.account:
+        if not self.taking() or request.account != self.account:
             return _not_owner()
         left_s = request.deadline_ms / 1000 - time.time()
         if left_s <= 0:
             return _failed(PlatformUnavailable("the deadline passed before it was started"))
-        name = action_name(request.action)
-        result = await outcome(self._within(left_s, request.action), f"{self.account} {name}")
-        if isinstance(result, ActionError):
-            return _failed(result)
-        return Response(result=Raw(encode(result)))
+        return await self.call(request.action, left_s)
 
     async def _within(self, left_s: float, action: Action[Any]) -> Any:
         try:

@@ -7,7 +7,7 @@ refused here, before a role sees them.
 import ipaddress
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -28,6 +28,11 @@ FOREIGN_SITES = ("cross-site", "same-site")
 """Same-site is another port of this machine, or another name of the domain: not our pages."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Origins = Callable[[web.Request], Collection[str]]
+
+
+def _no_origins(_: web.Request) -> Collection[str]:
+    return ()
 
 
 class ListenOptions(Struct, frozen=True):
@@ -72,11 +77,18 @@ protocol_logger.addFilter(PeerFaults())
 class Listener:
     """Serves the routes of all roles of a process on one port."""
 
-    def __init__(self, options: ListenOptions, routes: Iterable[web.AbstractRouteDef]) -> None:
+    def __init__(
+        self,
+        options: ListenOptions,
+        routes: Iterable[web.AbstractRouteDef],
+        origins: Origins = _no_origins,
+    ) -> None:
         self._options = options
+        self._origins = origins
         app = web.Application(
             middlewares=[self._answer_faults, self._refuse_browsers], client_max_size=MAX_BODY_BYTES
         )
+        app.on_response_prepare.append(self._let_page_read)
         app.add_routes(routes)
         self._runner = web.AppRunner(
             app,
@@ -136,6 +148,8 @@ class Listener:
                 f"this server is not called {host!r}",
                 "use localhost, or set `public_url` to the address that you use",
             )
+        if self._page_is_allowed(request):
+            return _preflight() if _asks_first(request) else await handler(request)
         origin = request.headers.get("Origin")
         # A proxy may have put its own name for us in Host: the page still says where it is from.
         ours = (name, urlsplit(self._options.public_url).netloc)
@@ -144,6 +158,16 @@ class Listener:
         if request.headers.get("Sec-Fetch-Site") in FOREIGN_SITES and not _is_navigation(request):
             return json_error(403, "requests from pages of another site are refused")
         return await handler(request)
+
+    def _page_is_allowed(self, request: web.Request) -> bool:
+        """Whether a page of another origin sent this, one that the configuration lets in."""
+        return request.headers.get("Origin") in self._origins(request)
+
+    async def _let_page_read(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Tell the browser that the page may see this answer, a refusal as well."""
+        if self._page_is_allowed(request):
+            response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
+            response.headers["Vary"] = "Origin"
 
     def _known_host(self, host: str) -> bool:
         if not self._options.local or is_loopback(host):
@@ -184,6 +208,22 @@ def _host_of(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
+
+
+def _asks_first(request: web.Request) -> bool:
+    """A browser asks what it may send, without any token (https://fetch.spec.whatwg.org)."""
+    return request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+
+
+def _preflight() -> web.Response:
+    return web.Response(
+        status=204,
+        headers={
+            "Access-Control-Allow-Methods": "GET, POST",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type",
+            "Access-Control-Max-Age": "600",
+        },
+    )
 
 
 def _is_navigation(request: web.Request) -> bool:

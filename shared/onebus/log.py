@@ -102,6 +102,12 @@ class Log:
         """The entry that says that a message was taken back."""
         return await self._last(subjects.recall(account, chat, message))
 
+    async def edit_of(self, account: Account, chat: Chat, message: MessageId) -> Stored | None:
+        """The last entry that gave a message new content."""
+        where = self._prefix + subjects.edits(account, chat, message)
+        entry = await self._bus.last_matching(self.stream, where)
+        return self.open(entry) if entry else None
+
     async def end(self) -> int:
         """The last sequence of the log."""
         info = await self._bus.api(f"STREAM.INFO.{self.stream}", timeout_s=2)
@@ -110,13 +116,19 @@ class Log:
     async def read(self, where: str, *, start: int = 1, limit: int = 1000) -> list[Stored]:
         """What is stored now at a filter of `subjects`, oldest first: the last `limit` of it."""
         found: deque[Stored] = deque(maxlen=limit)
-        async with self.follow([where], found.append, start=start) as reader:
+        await self.scan([where], found.append, start=start)
+        return list(found)
+
+    async def scan(
+        self, filters: Sequence[str], on_event: Callable[[Stored], None], *, start: int
+    ) -> None:
+        """Hand over what is stored now at these filters, from `start` on, in order."""
+        async with self.follow(filters, on_event, start=start) as reader:
             try:
                 async with asyncio.timeout(READ_S):
                     await reader.caught_up.wait()
             except TimeoutError:
                 raise BusTimeout("reading the log took too long") from None
-        return list(found)
 
     def follow(
         self, filters: Sequence[str], on_event: Callable[[Stored], None], *, start: int

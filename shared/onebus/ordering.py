@@ -1,10 +1,49 @@
 """One thing at a time per conversation, many conversations at once."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from onebus.errors import RateLimited
+
+
+class Place:
+    """A place in a lane: entered when those before it have left. Leaving twice does no harm."""
+
+    def __init__(self, lanes: dict[Hashable, deque["Place"]], key: Hashable) -> None:
+        self._lanes = lanes
+        self._key = key
+        self._called = asyncio.Event()
+        lane = lanes.setdefault(key, deque())
+        lane.append(self)
+        lane[0].call()
+
+    def call(self) -> None:
+        """Tell the first in the lane that it is its turn."""
+        self._called.set()
+
+    def leave(self) -> None:
+        """Let the next one go, also without ever having entered."""
+        lane = self._lanes.get(self._key, deque())
+        if self not in lane:
+            return
+        lane.remove(self)
+        if lane:
+            lane[0].call()
+        else:
+            del self._lanes[self._key]
+
+    async def __aenter__(self) -> None:
+        try:
+            await self._called.wait()
+        except asyncio.CancelledError:
+            self.leave()
+            raise
+
+    async def __aexit__(self, *error: Any) -> None:
+        self.leave()
 
 
 class Lanes:
@@ -16,21 +55,19 @@ class Lanes:
 
     def __init__(self, most_waiting: int = 1000) -> None:
         self._most_waiting = most_waiting
-        self._lanes: dict[Hashable, tuple[asyncio.Lock, int]] = {}
+        self._lanes: dict[Hashable, deque[Place]] = {}
+
+    def join(self, key: Hashable) -> Place:
+        """Take a place in the lane of this key at once, for work that starts later.
+
+        Enter it with `async with`, or `leave` it. Raises RateLimited when the lane is full.
+        """
+        if len(self._lanes.get(key, ())) > self._most_waiting:
+            raise RateLimited("too much is waiting for this chat already", retry_after_s=1)
+        return Place(self._lanes, key)
 
     @asynccontextmanager
     async def turn(self, key: Hashable) -> AsyncIterator[None]:
         """Wait for the turn of this key and hold it. Raises RateLimited when the lane is full."""
-        lock, users = self._lanes.get(key, (asyncio.Lock(), 0))
-        if users > self._most_waiting:
-            raise RateLimited("too much is waiting for this chat already", retry_after_s=1)
-        self._lanes[key] = (lock, users + 1)
-        try:
-            async with lock:  # asyncio.Lock is fair: first come, first served
-                yield
-        finally:
-            lock, users = self._lanes[key]
-            if users == 1:
-                del self._lanes[key]
-            else:
-                self._lanes[key] = (lock, users - 1)
+        async with self.join(key):
+            yield

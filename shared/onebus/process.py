@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
+from aiohttp import web
 from msgspec import Struct
 
 from onebus import __version__, installed
@@ -20,6 +21,7 @@ from onebus.connector import Connector
 from onebus.directory import Directory
 from onebus.embedded import EmbeddedNats, data_lock
 from onebus.errors import Misconfigured
+from onebus.frontend import FrontendKit
 from onebus.host import ConnectorHost
 from onebus.ids import Account, Platform
 from onebus.lease import Sessions
@@ -44,7 +46,7 @@ class FrontendModule(Protocol):
         """Names as `onebus frontend` takes them."""
 
     def roles(
-        self, bus: Bus, directory: Directory, configs: dict[Account, Any], names: Sequence[str]
+        self, kit: FrontendKit, configs: dict[Account, Any], names: Sequence[str]
     ) -> list[Role]:
         """The roles of these transports, and what they share."""
 
@@ -83,7 +85,8 @@ async def _up_with(
         await set_up(bus, _storage(settings.bus))
         platforms = tuple(dict.fromkeys(a.platform for a in source.accounts()))
         hosts = _hosts(source, platforms, bus, sessions, http, exclusive)
-        fronts = _fronts(source, None, bus, sessions)
+        kit = FrontendKit(bus, Directory(bus, sessions), sessions, exclusive)
+        fronts = _fronts(source, None, kit)
         listener = _listener(settings, [*hosts, *fronts])
         roles: list[Role] = [sessions, *hosts, *fronts, *extra]
 
@@ -114,7 +117,8 @@ async def frontends(source: Source, names: Sequence[str]) -> None:
     settings = source.settings()
     async with _shared(_options(settings.bus), f"frontend {' '.join(names)}") as shared:
         bus, sessions, _ = shared
-        fronts = _fronts(source, names, bus, sessions)
+        kit = FrontendKit(bus, Directory(bus, sessions), sessions)
+        fronts = _fronts(source, names, kit)
         listener = _listener(settings, fronts)
         await run_roles([sessions, *fronts], [listener], lambda: _listening(settings, listener))
 
@@ -159,11 +163,8 @@ def _config(source: Source, account: Account, kind: type[Connector[Any]]) -> Str
     return config
 
 
-def _fronts(
-    source: Source, names: Sequence[str] | None, bus: Bus, sessions: Sessions
-) -> list[Role]:
+def _fronts(source: Source, names: Sequence[str] | None, kit: FrontendKit) -> list[Role]:
     """The roles of every installed standard; all its transports when none are named."""
-    directory = Directory(bus, sessions)
     known: list[str] = []
     roles: list[Role] = []
     for protocol in installed.protocols():
@@ -171,11 +172,11 @@ def _fronts(
         known += module.transports()
         chosen = [n for n in module.transports() if names is None or n in names]
         if chosen:
-            roles += module.roles(bus, directory, _protocol_configs(source, protocol), chosen)
+            roles += module.roles(kit, _protocol_configs(source, protocol), chosen)
     for name in names or ():
         if name not in known:
             raise Misconfigured(f"no frontend {name!r}; there are: {', '.join(known)}")
-    return [directory, *roles]
+    return [kit.directory, *roles]
 
 
 def _protocol_configs(source: Source, protocol: str) -> dict[Account, Any]:
@@ -195,7 +196,11 @@ def _listener(settings: Settings, roles: Sequence[Role]) -> Listener:
     options = ListenOptions(
         settings.host, settings.port, local=not settings.exposed, public_url=settings.public_url
     )
-    return Listener(options, [route for role in roles for route in role.routes()])
+
+    def origins(request: web.Request) -> set[str]:
+        return {origin for role in roles for origin in role.origins(request)}
+
+    return Listener(options, [route for role in roles for route in role.routes()], origins)
 
 
 def _listening(settings: Settings, listener: Listener) -> None:

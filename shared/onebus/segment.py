@@ -116,7 +116,10 @@ class Music(_Segment, frozen=True, tag="music"):
 
 
 class Node(Struct, frozen=True, omit_defaults=True):
-    """One message inside a forward: by reference (`message`), or written out by its author."""
+    """One message inside a forward, written out by its author.
+
+    `message` also refers to it, where it is of the chat that the forward is in.
+    """
 
     message: MessageId | None = None
     user: UserId = UserId("")

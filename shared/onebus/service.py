@@ -8,7 +8,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
@@ -26,6 +26,10 @@ class Role:
 
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         """What it serves on the process's listener."""
+        return ()
+
+    def origins(self, request: web.Request) -> Collection[str]:  # noqa: ARG002
+        """Origins whose pages may use what the request's path names, beside our own."""
         return ()
 
     async def run(self) -> None:

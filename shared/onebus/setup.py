@@ -17,6 +17,9 @@ SEQUENCES_PER_SECOND = 4096
 SESSION_TTL_S = 6
 IDEMPOTENCY_TTL_S = 600
 TOKENS_TTL_S = 30 * 86_400
+DEFERRED_TTL_S = 86_400
+MAX_DEFERRED = 100_000
+MAX_DEFERRED_BYTES = 256 << 20
 
 # What a server cannot change on a stream that exists.
 _FIXED = frozenset({"name", "storage", "retention", "first_seq", "max_consumers"})
@@ -50,6 +53,24 @@ def wanted(prefix: str, storage: Storage, now_s: float) -> list[dict[str, Any]]:
         "num_replicas": storage.replicas,
         "metadata": {"onebus.version": VERSION},
     }
+    # When it is full a new action is refused: what was accepted is never pushed out.
+    deferred = {
+        "name": f"{prefix}_deferred",
+        "subjects": [f"{prefix}.{subjects.DEFERRED}"],
+        "storage": "file",
+        "retention": "limits",
+        "discard": "new",
+        "allow_direct": True,
+        "allow_msg_ttl": True,
+        "max_age": _ns(DEFERRED_TTL_S),
+        "max_msgs": MAX_DEFERRED,
+        "max_msgs_per_subject": 1,
+        "max_bytes": MAX_DEFERRED_BYTES,
+        "max_consumers": 10_000,
+        "first_seq": events["first_seq"],  # cursors outlive the stream
+        "num_replicas": storage.replicas,
+        "metadata": {"onebus.version": VERSION},
+    }
     buckets = {
         "accounts": 0,
         "ids": 0,
@@ -61,7 +82,7 @@ def wanted(prefix: str, storage: Storage, now_s: float) -> list[dict[str, Any]]:
         "sandbox": 0,
     }
     made = [_bucket(f"{prefix}_{name}", ttl_s, storage) for name, ttl_s in buckets.items()]
-    return [events, *made]
+    return [events, deferred, *made]
 
 
 def _bucket(name: str, ttl_s: float, storage: Storage) -> dict[str, Any]:

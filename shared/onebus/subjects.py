@@ -11,6 +11,7 @@ outside is escaped, so an account called `a.b`, `*` or `>` is harmless: what is 
     events.{shard}.{platform}.{account}.{notice|request|account}.{type}.{event}
     actions.{platform}.{account}
     passive.{platform}.{account}.{chat}
+    deferred.{platform}.{account}.{id}
 """
 
 import re
@@ -22,6 +23,7 @@ from onebus.ids import Account, MessageId
 
 MAX_TOKEN = 180
 EVENTS = "events.>"
+DEFERRED = "deferred.>"
 
 _OUTSIDE = re.compile(rb"[^A-Za-z0-9_-]")
 _CATEGORY = {ev.FriendRequested: "request", ev.GroupRequested: "request"}
@@ -66,6 +68,16 @@ def recalls_of(account: Account, chat: Chat) -> str:
     return f"{_events(account)}.notice.{chat_token(chat)}.*.recalled"
 
 
+def edits_of(account: Account, chat: Chat) -> str:
+    """Filter: the edits in one chat."""
+    return f"{_events(account)}.edit.{chat_token(chat)}.*.*"
+
+
+def edits(account: Account, chat: Chat, message_id: MessageId) -> str:
+    """Filter: the edits of one message."""
+    return f"{_events(account)}.edit.{chat_token(chat)}.{escape(message_id)}.*"
+
+
 def message(account: Account, chat: Chat, message_id: MessageId) -> str:
     """Where a message is stored, received or sent."""
     return f"{_events(account)}.message.{chat_token(chat)}.{escape(message_id)}"
@@ -106,6 +118,16 @@ def actions(account: Account) -> str:
 def passive(account: Account, chat: Chat) -> str:
     """Where a replica that holds a webhook request of the chat takes its reply."""
     return f"passive.{account_key(account)}.{chat_token(chat)}"
+
+
+def deferred(account: Account, action_id: str) -> str:
+    """Where an action waits for its turn."""
+    return f"deferred.{account_key(account)}.{escape(action_id)}"
+
+
+def deferred_of(account: Account) -> str:
+    """Filter: every action of an account that waits, or that had its turn."""
+    return f"deferred.{account_key(account)}.>"
 
 
 def chat_token(chat: Chat) -> str:

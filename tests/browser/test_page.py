@@ -162,6 +162,89 @@ async def test_private_chats_and_images(browser: Browser, demo: Account) -> None
     assert alice.trouble == bob.trouble == []
 
 
+async def choose(page: Page, label: str, option: str) -> None:
+    await page.get_by_label(label).select_option(option)
+
+
+async def fill_in(page: Page, text: str) -> None:
+    await page.locator("#ask-text").fill(text)
+    await page.locator("#ask").get_by_role("button", name="OK").click()
+    await expect(page.locator("#ask")).to_be_hidden()
+
+
+async def test_what_else_happens(browser: Browser, demo: Account) -> None:
+    alice = await come_in(browser, demo, "alice")
+    page = alice.page
+    await open_group(page, "lobby")
+    await write(page, "hello")
+    bob = await come_in(browser, demo, "bob")
+    await open_group(bob.page, "lobby")
+    await choose(bob.page, "Do something in this chat", "Join")
+    notices = page.locator(".notice")
+    await expect(notices.last).to_contain_text("bob joined")
+
+    await page.locator("#members-count").click()
+    await choose(page, "Do something with bob", "Poke")
+    await expect(notices.last).to_contain_text("alice poked bob")
+    await choose(page, "Do something with bob", "Make admin")
+    await expect(notices.last).to_contain_text("bob is admin now")
+    await choose(page, "Do something with bob", "Mute for 10 min")
+    await expect(notices.last).to_contain_text("alice muted bob for 10 min")
+    await expect(page.locator("#member-list")).to_contain_text("muted")
+    await alice.shot("members")
+    await bob.page.get_by_label("Message", exact=True).fill("let me")
+    await bob.page.keyboard.press("Enter")
+    await expect(bob.page.locator("#send-error")).to_contain_text("muted")
+
+    await choose(page, "Do something in this chat", "Rename the group…")
+    await fill_in(page, "The hall")
+    await expect(page.locator("#chat-name")).to_have_text("The hall")
+    mine = page.locator(".message.own")
+    await mine.hover()
+    await mine.get_by_role("button", name="Edit").click()
+    await fill_in(page, "hello everybody")
+    await expect(bob.page.locator(".message .bubble")).to_have_text("hello everybody")
+    await bob.page.locator(".message").hover()
+    await bob.page.get_by_role("button", name="Like").click()
+    await expect(mine.locator(".reactions")).to_contain_text("👍 1")
+    await choose_member(page, "bob", "Remove")
+    await expect(notices.last).to_contain_text("alice removed bob")
+    await alice.shot("notices")
+    bob.trouble = [trouble for trouble in bob.trouble if "403" not in trouble]
+    assert alice.trouble == bob.trouble == []
+
+
+async def test_friends_and_invitations(browser: Browser, demo: Account) -> None:
+    alice = await come_in(browser, demo, "alice", NARROW)
+    page = alice.page
+    await page.get_by_role("button", name="Sandbox bot").click()
+    await choose(page, "Do something in this chat", "Ask to be friends…")
+    await fill_in(page, "we met at the lake")
+    notices = page.locator(".notice")
+    await expect(notices.last).to_contain_text("asks to be a friend: we met at the lake")
+    await choose(page, "Do something in this chat", "Poke the bot")
+    await expect(notices.last).to_contain_text("alice poked Sandbox bot")
+    await alice.shot("narrow-notices")
+    await page.get_by_role("button", name="Back to the chats").click()
+    await open_group(page, "lobby")
+    await write(page, "hello")
+    await choose_member(page, "Sandbox bot", "Remove")
+    await expect(notices.last).to_contain_text("alice removed Sandbox bot")
+    await expect(page.locator("#chat-about")).to_contain_text("the bot is not in it")
+    await choose(page, "Do something in this chat", "Bring the bot in")
+    await expect(notices.last).to_contain_text("alice brought Sandbox bot in")
+    await expect(page.locator("#chat-about")).not_to_contain_text("the bot is not in it")
+    assert await page.evaluate("document.documentElement.scrollWidth") == NARROW[0]
+    await alice.shot("narrow-group-notices")
+    assert alice.trouble == []
+
+
+async def choose_member(page: Page, name: str, option: str) -> None:
+    await page.locator("#members-count").click()
+    await choose(page, f"Do something with {name}", option)
+    await page.locator("#members-count").click()
+
+
 async def test_what_people_write_is_text(browser: Browser, demo: Account) -> None:
     alice = await come_in(browser, demo, "alice")
     page = alice.page
@@ -174,6 +257,13 @@ async def test_what_people_write_is_text(browser: Browser, demo: Account) -> Non
     await expect(page.locator(".message")).to_have_count(4)
     await expect(page.locator(".message strong").first).to_have_text(PAYLOAD)
     await expect(page.locator("#group-chats")).to_contain_text(PAYLOAD)
+    where = f"{demo.sandbox}/api/events"
+    event = {"type": "friend_requested", "user": "alice", "comment": PAYLOAD}
+    renamed = {"type": "group_renamed", "group": "lobby", "name": PAYLOAD}
+    for body in (event, renamed):
+        async with demo.http.post(where, json=body) as response:
+            assert response.status == 200
+    await expect(page.locator(".notice")).to_contain_text(PAYLOAD)
     assert await page.locator("img[src='x'], a[href^='javascript'], .message script").count() == 0
     inline = "() => { const s = document.createElement('script'); s.text = 'window.ran = 1';"
     assert await page.evaluate(f"{inline} document.body.append(s); return window.ran ?? 0; }}") == 0

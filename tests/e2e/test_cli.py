@@ -27,8 +27,11 @@ PROBLEMS = {
     "tab": ("sandbox.demo:\n\tonebot.v11: {}\n", [(2, "tab", "replace the tab by spaces")]),
     "unknown platform": ("sandbx.demo: {}\n", [(1, "sandbx", "did you mean sandbox?")]),
     "not yet": (
-        "sandbox.demo:\n  onebot.v11: {use_ws_reverse: true}\n",
-        [(2, "use_ws_reverse", "not available yet")],
+        (
+            "sandbox.demo:\n  onebot.v11:\n"
+            "    http_reverse: [{url: http://localhost:1/, replay_window: 60}]\n"
+        ),
+        [(3, "http_reverse[0].replay_window", "not available yet")],
     ),
     "open to all": (
         "host: 0.0.0.0\nsandbox.demo: {access_token: $${x}}\n",
@@ -124,8 +127,8 @@ def test_a_file_that_is_not_there(tmp_path: Path, command: str) -> None:
         ("connector nosuch", "known: sandbox"),
         ("connector sandbo", "did you mean sandbox?"),
         ("connector wechat", "no account of wechat"),
-        ("frontend nosuch", "http, ws"),
-        ("frontend http nosuch", "http, ws"),
+        ("frontend nosuch", "http, http-post, ws, ws-reverse"),
+        ("frontend http nosuch", "http, http-post, ws, ws-reverse"),
     ],
 )
 def test_a_role_that_there_is_not(tmp_path: Path, command: str, advice: str) -> None:

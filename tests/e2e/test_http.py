@@ -61,6 +61,7 @@ def good(reply: Reply) -> object:
     return answer["data"]
 
 
+@pytest.mark.proves(4, 5, 6)
 @pytest.mark.parametrize("body", [None, b"", b"null", b"{}", b" \n"])
 @pytest.mark.parametrize("action", ["get_status", "get_status/"])
 async def test_get_and_post_with_and_without_a_slash(
@@ -72,6 +73,7 @@ async def test_get_and_post_with_and_without_a_slash(
 PARAMS = {"user_id": "123", "message": "a&b=c d+é", "auto_escape": "yes"}
 
 
+@pytest.mark.proves(7, 8, 9, 10)
 @pytest.mark.parametrize(
     ("query", "header", "body"),
     [
@@ -253,6 +255,7 @@ async def test_other_methods_are_405(up: Up, method: str) -> None:
     assert "access-control-allow-origin" not in reply.headers
 
 
+@pytest.mark.proves(16)
 @pytest.mark.parametrize("action", ["nosuch", "SEND_MSG", "send_msg%2F", "%00", "%ED%A0%80"])
 async def test_an_unknown_action_is_404_and_1404(up: Up, action: str) -> None:
     for body in (None, b"{}"):
@@ -271,6 +274,7 @@ async def test_an_unknown_path_is_404(up: Up, target: str) -> None:
     assert reply.json()["error"]
 
 
+@pytest.mark.proves(14)
 @pytest.mark.parametrize(
     "kind", ["text/plain", "text/json", "multipart/form-data; boundary=x", "application/xml", "x"]
 )
@@ -279,6 +283,7 @@ async def test_a_foreign_content_type_is_406(up: Up, kind: str) -> None:
     assert reply.status == 406
 
 
+@pytest.mark.proves(15)
 @pytest.mark.parametrize(
     ("header", "body"),
     [
@@ -329,6 +334,7 @@ async def test_the_header_goes_before_the_query(up: Up) -> None:
     assert (await ask(up.port, f"{LOCKED}/get_status", FORM, body=form)).status == 401
 
 
+@pytest.mark.proves(12, 13)
 @pytest.mark.parametrize(
     ("headers", "status"),
     [

@@ -114,6 +114,7 @@ ECHOES = [
 ]
 
 
+@pytest.mark.proves(40, 41)
 @pytest.mark.parametrize("action", ["get_status", "nosuch"])
 @pytest.mark.parametrize("echo", ECHOES, ids=lambda echo: str(echo)[:20])
 async def test_an_echo_comes_back_to_the_byte(up: Up, api: Bot, echo: str, action: str) -> None:
@@ -121,6 +122,7 @@ async def test_an_echo_comes_back_to_the_byte(up: Up, api: Bot, echo: str, actio
     assert text.endswith(f',"echo":{echo}}}')
 
 
+@pytest.mark.proves(44)
 @pytest.mark.parametrize(
     "frame",
     [
@@ -166,6 +168,7 @@ async def test_what_is_no_request_is_1400_and_the_socket_stays(
     assert (await api.call("get_status"))["retcode"] == 0
 
 
+@pytest.mark.proves(39, 42)
 @pytest.mark.parametrize("params", ["", ',"params":null', ',"params":{}', ',"params":{"x":1}'])
 async def test_params_may_be_missing_null_or_empty(api: Bot, params: str) -> None:
     got = json.loads(await answer(api, f'{{"action":"get_status"{params}}}'))
@@ -178,6 +181,7 @@ async def test_binary_text_is_as_good_as_text(api: Bot) -> None:
     assert (got["retcode"], got["echo"]) == (0, "é")
 
 
+@pytest.mark.proves(47)
 @pytest.mark.parametrize("action", ["nosuch", "", "SEND_MSG", "a\n\u202e", ".handle_quick"])
 async def test_an_unknown_action_is_1404_and_the_socket_stays(api: Bot, action: str) -> None:
     got = await api.call(action)
@@ -185,6 +189,7 @@ async def test_an_unknown_action_is_1404_and_the_socket_stays(api: Bot, action: 
     assert (await api.call("get_status"))["retcode"] == 0
 
 
+@pytest.mark.proves(43)
 async def test_http_and_ws_answer_alike(up: Up, api: Bot) -> None:
     for action, params in (("get_login_info", {}), ("get_msg", {"message_id": "1"})):
         over_ws = await api.call(action, **params)
@@ -224,6 +229,7 @@ async def test_api_carries_no_events(up: Up, path: str) -> None:
     await events.close()
 
 
+@pytest.mark.proves(52)
 @pytest.mark.parametrize("path", ["/event", "/event/"])
 async def test_event_does_nothing_with_what_it_is_sent(up: Up, path: str) -> None:
     bot = await up.account.ws(path)
@@ -239,6 +245,7 @@ async def test_event_does_nothing_with_what_it_is_sent(up: Up, path: str) -> Non
     await bot.close()
 
 
+@pytest.mark.proves(54)
 async def test_every_listener_gets_every_event_once_in_order(up: Up) -> None:
     bots = [await up.account.ws(path) for path in ("", "/ws", "/event", "/event")]
     for i in range(20):
@@ -332,6 +339,7 @@ async def test_an_unknown_path_is_refused(up: Up, path: str, status: int) -> Non
     assert await _refused(up, path) == status
 
 
+@pytest.mark.proves(45, 46, 49)
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     ("headers", "status"),

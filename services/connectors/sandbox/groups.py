@@ -7,13 +7,17 @@ what changed; should the process die between the two, the change is real and goe
 
 import secrets
 from collections.abc import Iterator
-from typing import TypedDict
+from typing import Literal, TypedDict
 
-from connectors.sandbox.state import Changed, Group, GroupChange, State
+from connectors.sandbox.group import FOR_EVER, Group, GroupChange
+from connectors.sandbox.state import State
+from connectors.sandbox.store import Changed
 from onebus import event as ev
 from onebus.connector import Kit
 from onebus.event import Chat, Event, Membership, User
 from onebus.ids import Account, ChatId, UserId
+
+Joined = Literal["approve", "invite"]
 
 
 def new_id(now_ms: int) -> str:
@@ -38,26 +42,35 @@ class Groups:
         return changed.after
 
     async def change(
-        self, group: ChatId, change: GroupChange, operator: UserId, *, make: bool = False
+        self,
+        group: ChatId,
+        change: GroupChange,
+        operator: UserId,
+        *,
+        make: bool = False,
+        how: Joined = "approve",
     ) -> Group:
         """Change a group in the name of `operator` and log what that means. Raises NotFound.
 
-        `make`: a group that does not exist is made first.
+        `make`: a group that does not exist is made first. The bots are told of groups that theirs
+        is in, or was before.
         """
         new_at_s = self.now_s() if make else None
         changed = await self._state.change_group(group, change, new_at_s=new_at_s)
-        for event in await self._events(changed, operator):
+        for event in await self._events(changed, operator, how):
             await self._kit.append(event)
         return changed.after
 
-    async def _events(self, changed: Changed, operator: UserId) -> list[Event]:
-        after = changed.after
-        before = changed.before or Group(after.id, after.name, {self._state.me.id: Membership()})
+    async def _events(self, changed: Changed[Group], operator: UserId, how: Joined) -> list[Event]:
+        me, after = self._state.me.id, changed.after
+        before = changed.before or Group(after.id, after.name, {me: Membership()})
+        if me not in before.members and me not in after.members:
+            return []
         come = after.members.keys() - before.members.keys()
         gone = before.members.keys() - after.members.keys()
         users = {user: await self._state.user(UserId(user)) for user in (*come, *gone)}
         told = _Differences(self._kit, after.chat, operator, users)
-        return list(told.between(before, after))
+        return list(told.between(before, after, how))
 
 
 class _Base(TypedDict):
@@ -82,20 +95,29 @@ class _Differences:
         self._users = users
         self._time_ms = kit.now_ms()
 
-    def between(self, before: Group, after: Group) -> Iterator[Event]:
+    def between(self, before: Group, after: Group, how: Joined) -> Iterator[Event]:
         """All events, the group's first."""
-        if after.name != before.name:
-            yield ev.GroupRenamed(
-                **self._base(), chat=self._chat, operator=self._operator, name=after.name
-            )
+        yield from self._of_group(before, after)
         for user, member in after.members.items():
             if (old := before.members.get(user)) is None:
-                yield ev.MemberJoined(**self._who(user))
+                yield ev.MemberJoined(**self._who(user), how=how)
                 old = Membership(role=member.role)
             if old != member:
                 yield from self._of_member(UserId(user), old, member)
         for user in before.members.keys() - after.members.keys():
             yield ev.MemberLeft(**self._who(user))
+        for user, mask in after.masks.items():
+            known = before.masks.get(user, mask)
+            if mask.muted_until_s != known.muted_until_s:
+                yield self._muted(mask.id, self._left_s(mask.muted_until_s))
+
+    def _of_group(self, before: Group, after: Group) -> Iterator[Event]:
+        if after.name != before.name:
+            yield ev.GroupRenamed(
+                **self._base(), chat=self._chat, operator=self._operator, name=after.name
+            )
+        if after.muted != before.muted:
+            yield self._muted(None, FOR_EVER if after.muted else 0)
 
     def _of_member(self, user: UserId, old: Membership, new: Membership) -> Iterator[Event]:
         base, chat = self._base, self._chat
@@ -106,10 +128,19 @@ class _Differences:
         if new.title != old.title:
             yield ev.TitleChanged(**base(), chat=chat, user=user, title=new.title)
         if new.muted_until_s != old.muted_until_s:
-            left_s = max(new.muted_until_s - self._time_ms // 1000, 0)
-            yield ev.MemberMuted(
-                **base(), chat=chat, user=user, operator=self._operator, duration_s=left_s
-            )
+            yield self._muted(user, self._left_s(new.muted_until_s))
+
+    def _muted(self, user: UserId | None, duration_s: int) -> ev.MemberMuted:
+        return ev.MemberMuted(
+            **self._base(),
+            chat=self._chat,
+            user=user,
+            operator=self._operator,
+            duration_s=duration_s,
+        )
+
+    def _left_s(self, until_s: int) -> int:
+        return max(until_s - self._time_ms // 1000, 0)
 
     def _who(self, user: str) -> _Who:
         return {

@@ -6,26 +6,32 @@ once. POST takes JSON only, which a page of another origin cannot send.
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Any
 
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from connectors.sandbox import message as msg
 from connectors.sandbox.access import Access
-from connectors.sandbox.conversations import Conversations, chat_of
-from connectors.sandbox.groups import Groups
-from connectors.sandbox.state import (
+from connectors.sandbox.conversations import Conversations, Speech, chat_of
+from connectors.sandbox.documents import described
+from connectors.sandbox.events import Events
+from connectors.sandbox.group import (
     Group,
-    State,
-    check_id,
+    admitted,
+    with_anonymous,
     with_card,
-    with_member,
     with_name,
     with_role,
     without_member,
 )
+from connectors.sandbox.groups import Groups
+from connectors.sandbox.listing import listing
+from connectors.sandbox.posted import Posted
+from connectors.sandbox.presence import Presence
+from connectors.sandbox.state import State, check_id
 from connectors.sandbox.stream import Streams
+from connectors.sandbox.view import Everything, View
 from onebus import subjects
 from onebus.codec import CodecError, decode, encode
 from onebus.connector import Kit
@@ -37,8 +43,7 @@ from onebus.errors import (
     PlatformUnavailable,
     RateLimited,
 )
-from onebus.event import Role
-from onebus.idmap import Kind, number_of, scope_of
+from onebus.event import Role, Sex
 from onebus.ids import ChatId, MessageId, UserId
 from onebus.listener import json_error
 
@@ -58,6 +63,9 @@ SECURITY_HEADERS = {
 PAGE = Path(__file__).with_name("page")
 ASSETS = {
     "app.js": "text/javascript",
+    "entries.js": "text/javascript",
+    "menus.js": "text/javascript",
+    "notices.js": "text/javascript",
     "segments.js": "text/javascript",
     "server.js": "text/javascript",
     "style.css": "text/css",
@@ -72,31 +80,38 @@ STATUSES: dict[type[ActionError], int] = {
 }
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-T = TypeVar("T")
 
 
 class Said(Struct, frozen=True, forbid_unknown_fields=True):
-    """POST api/messages: `user` writes into `group`, or privately to the bot."""
+    """POST api/messages: `user` writes into `group`, or privately to the bot.
+
+    In a group `anonymous` hides who it was, and `notice` makes it a tip of the system.
+    """
 
     user: str
     message: str | list[msg.Part]
     group: str | None = None
     reply_to: str | None = None
     name: str = ""
+    anonymous: bool = False
+    notice: bool = False
 
 
 class NamedUser(Struct, frozen=True, forbid_unknown_fields=True):
-    """POST api/users: the person exists, and is called so if a name is given."""
+    """POST api/users: the person exists, and is described so by what is given."""
 
     user: str
     name: str = ""
+    sex: Sex | None = None
+    age: Annotated[int, Meta(ge=0, le=200)] | None = None
 
 
 class NamedGroup(Struct, frozen=True, forbid_unknown_fields=True):
-    """POST api/groups: the group exists, and is called so if a name is given."""
+    """POST api/groups: the group exists, and is so as far as it is given."""
 
     group: str
     name: str = ""
+    anonymous: bool | None = None
 
 
 class Joining(Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,6 +130,8 @@ class Rest:
         self._state = state
         self._groups = groups
         self._conversations = Conversations(kit, state, groups)
+        self._events = Events(kit, state, groups, self._conversations)
+        self._presence = Presence(state)
         self._access = access
         self.streams = Streams(kit)
         self._files = {name: (PAGE / name).read_bytes() for name in (*ASSETS, *PAGES)}
@@ -125,6 +142,7 @@ class Rest:
             ("GET", "/api/messages"): self.messages,
             ("POST", "/api/messages"): self.say,
             ("DELETE", "/api/messages/{message}"): self.recall,
+            ("POST", "/api/events"): self.happen,
             ("GET", "/api/stream"): self.stream,
             ("GET", "/api/state"): self.state,
             ("POST", "/api/users"): self.name_user,
@@ -139,19 +157,27 @@ class Rest:
     async def say(self, request: web.Request) -> web.Response:
         """A person writes a message; answered when it is in the log."""
         said = await _body(request, Said)
-        segments = msg.decode_message(said.message, said.reply_to)
-        group = None if said.group is None else ChatId(said.group)
-        message = await self._conversations.say(UserId(said.user), group, segments, said.name)
-        return _json({"message_id": message})
+        speech = Speech(
+            UserId(said.user),
+            msg.decode_message(said.message, said.reply_to),
+            None if said.group is None else ChatId(said.group),
+            said.name,
+            said.anonymous,
+            said.notice,
+        )
+        return _json({"message_id": await self._conversations.say(speech)})
+
+    async def happen(self, request: web.Request) -> web.Response:
+        """Something else happens; answered when it is in the log."""
+        return _json(await self._events.post(await _body(request, Posted)))
 
     async def messages(self, request: web.Request) -> web.Response:
         """The messages of a chat, oldest first; `after` one of them, the last `limit`."""
         chat = chat_of(request.query.get("user"), request.query.get("group"))
         after = request.query.get("after")
-        history = await self._conversations.history(
-            chat, None if after is None else MessageId(after), _limit(request)
-        )
-        return _json({"messages": history.messages, "truncated": history.truncated})
+        board = await self._state.boards.get(*chat.key)
+        seen = None if after is None else MessageId(after)
+        return _json(await listing(self._kit, board, chat, seen, _limit(request)))
 
     async def recall(self, request: web.Request) -> web.Response:
         """`user` takes a message of `group`, or of their private chat, back."""
@@ -164,80 +190,74 @@ class Rest:
         return _json({"message_id": message, "recalled": True})
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Messages and recalls as they come: of one chat, or of all."""
+        """What happens as it comes: everything, or the messages of one chat."""
         user, group = request.query.get("user"), request.query.get("group")
         filters = [subjects.events_of(self._kit.account)]
         if user is not None or group is not None:
             chat = chat_of(user, group)
             account = self._kit.account
-            filters = [subjects.messages_of(account, chat), subjects.recalls_of(account, chat)]
+            kinds = (subjects.messages_of, subjects.recalls_of, subjects.edits_of)
+            filters = [where(account, chat) for where in kinds]
         return await self.streams.serve(request, filters)
 
     async def state(self, _: web.Request) -> web.Response:
-        """Users, groups and members, each with the number by which OneBot bots know them."""
-        me = self._state.me
-        users = [me, *await self._state.users()]
-        return _json(
-            {
-                "bot": {"user": me.id, "name": me.name, "onebot_id": self._number("user", me.id)},
-                "users": [
-                    {
-                        "user": user.id,
-                        "name": user.name,
-                        "is_bot": user.id == me.id,
-                        "onebot_id": self._number("user", user.id),
-                    }
-                    for user in users
-                ],
-                "groups": [self._group(group) for group in await self._state.groups()],
-            }
+        """Everything there is, with the numbers by which OneBot bots know users and groups."""
+        state = self._state
+        known = Everything(
+            state.me,
+            await self._presence.status(),
+            await state.persons(),
+            await state.groups(),
+            await state.requests.all(),
+            await state.boards.all(),
         )
+        return _json(self._view().everything(known))
 
     async def name_user(self, request: web.Request) -> web.Response:
-        """Make a person, or rename them."""
+        """Make a person, or describe them anew."""
         named = await _body(request, NamedUser)
-        user = await self._state.named_user(UserId(named.user), named.name)
-        return _json(
-            {"user": user.id, "name": user.name, "onebot_id": self._number("user", user.id)}
-        )
+        name = named.name and check_id("name", named.name)
+        change = described(name, named.sex, named.age)
+        return _json(self._view().person(await self._state.named(UserId(named.user), change)))
 
     async def name_group(self, request: web.Request) -> web.Response:
         """Make a group, or rename it."""
         named = await _body(request, NamedGroup)
-        group_id = ChatId(named.group)
-        if named.name:
-            change = with_name(check_id("name", named.name))
-            group = await self._groups.change(group_id, change, self._state.me.id, make=True)
-        else:
-            group = await self._groups.enter(group_id, lambda group: group)
-        return _json(self._group(group))
+        name = named.name and check_id("name", named.name)
+
+        def change(group: Group) -> Group:
+            if named.anonymous is not None:
+                group = with_anonymous(named.anonymous)(group)
+            return with_name(name)(group) if name else group
+
+        me = self._state.me.id
+        group = await self._groups.change(ChatId(named.group), change, me, make=True)
+        return _json(self._view().group(group))
 
     async def join(self, request: web.Request) -> web.Response:
         """Bring somebody into a group, or change their role and card there."""
         joining = await _body(request, Joining)
-        user, group_id = UserId(joining.user), ChatId(request.match_info["group"])
-        if user != self._state.me.id:
-            await self._state.named_user(user)
+        user = (await self._state.anybody(UserId(joining.user))).id
         if joining.card:
             check_id("card", joining.card)
+        is_person = user != self._state.me.id
 
         def change(group: Group) -> Group:
-            group = with_member(user, self._groups.now_s())(group)
+            group = admitted(user, self._groups.now_s(), may_own=is_person)(group)
             if joining.role is not None:
                 group = with_role(user, joining.role)(group)
             return group if joining.card is None else with_card(user, joining.card)(group)
 
+        group_id = ChatId(request.match_info["group"])
         group = await self._groups.change(group_id, change, user, make=True)
-        return _json(self._group(group))
+        return _json(self._view().group(group))
 
     async def leave(self, request: web.Request) -> web.Response:
         """Somebody leaves a group."""
         user = UserId(request.match_info["user"])
         group_id = ChatId(request.match_info["group"])
-        if user == self._state.me.id:
-            raise BadParams("the bot is a member of every group")
         group = await self._groups.change(group_id, without_member(user), user)
-        return _json(self._group(group))
+        return _json(self._view().group(group))
 
     async def to_page(self, request: web.Request) -> web.Response:
         """The page's address ends in a slash, because what it loads is relative to it."""
@@ -281,33 +301,14 @@ class Rest:
             headers={**SECURITY_HEADERS, "Cache-Control": "no-cache"},
         )
 
-    def _group(self, group: Group) -> msg.Json:
-        now_s = self._groups.now_s()
-        return {
-            "group": group.id,
-            "name": group.name,
-            "onebot_id": self._number("group", group.id),
-            "members": [
-                {
-                    "user": user,
-                    "role": member.role,
-                    "card": member.card,
-                    "title": member.title,
-                    "muted_until": member.muted_until_s if member.muted_until_s > now_s else 0,
-                    "onebot_id": self._number("user", user),
-                }
-                for user, member in group.members.items()
-            ],
-        }
-
-    def _number(self, kind: Kind, native: str) -> int:
-        return number_of(scope_of(self._kit.account.platform, None), kind, native)
+    def _view(self) -> View:
+        return View(self._kit.account, self._groups.now_s())
 
 
 PAGES = ("index.html", "token.html")
 
 
-async def _body(request: web.Request, kind: type[T]) -> T:
+async def _body(request: web.Request, kind: Any) -> Any:
     """A JSON body of this shape. Raises BadParams, and HTTP 413 and 415."""
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="send JSON with Content-Type: application/json")
@@ -329,7 +330,7 @@ def _limit(request: web.Request) -> int:
     return int(given)
 
 
-def _json(data: msg.Json) -> web.Response:
+def _json(data: msg.Json | Struct) -> web.Response:
     return web.Response(
         body=encode(data),
         content_type="application/json",

@@ -1,7 +1,7 @@
 """Live messages as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 
-Three kinds: a message (no `event:` line), `recall`, and `state`, which says that users or groups
-changed and should be read again. `id` is the sequence in the log, so a browser that comes back
+Four kinds: a message (no `event:` line), `edit`, `recall`, and `notice` for everything else, after
+which the state may be another one. `id` is the sequence in the log, so a browser that comes back
 with `Last-Event-ID` misses nothing.
 """
 
@@ -11,11 +11,13 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from connectors.sandbox.message import encode_message, encode_recall
+from connectors.sandbox.message import encode_edit, encode_message, encode_recall
+from connectors.sandbox.notice import encode_notice
 from onebus.codec import encode
 from onebus.connector import Kit
 from onebus.errors import RateLimited
-from onebus.event import MessageRecalled, MessageReceived, MessageSent
+from onebus.event import MessageEdited, MessageRecalled, MessageReceived, MessageSent
+from onebus.history import Message
 from onebus.log import Stored
 
 HEARTBEAT_S = 15.0
@@ -108,9 +110,11 @@ def encode_entry(stored: Stored) -> bytes:
     event, kind = stored.event, ""
     match event:
         case MessageReceived() | MessageSent():
-            data = encode_message(event, recalled=False)
+            data = encode_message(Message(stored.sequence, event))
         case MessageRecalled():
             kind, data = "event: recall\n", encode_recall(event.chat, event.message, event.operator)
+        case MessageEdited():
+            kind, data = "event: edit\n", encode_edit(event.chat, event.message, event.segments)
         case _:
-            kind, data = "event: state\n", {}
+            kind, data = "event: notice\n", encode_notice(event)
     return b"%sid: %d\ndata: %s\n\n" % (kind.encode(), stored.sequence, encode(data))

@@ -10,9 +10,9 @@ from typing import Literal
 from frontends.onebot_v11.notice import NOTICES
 from frontends.onebot_v11.references import References, all_references, message_key
 from frontends.onebot_v11.to_onebot import segment_references
-from frontends.onebot_v11.view import Fields, View, content, message_ids, place, sender
+from frontends.onebot_v11.view import Fields, View, content, message_ids, place, sender, target
 from onebus import event as ev
-from onebus.event import Chat, Event, User
+from onebus.event import Chat, Event, MessageEvent, User
 from onebus.ids import MessageId, UserId
 from onebus.segment import Segments
 
@@ -28,10 +28,13 @@ def event_references(event: Event) -> References:
 def to_onebot_event(event: Event, view: View, sequence: int) -> Fields | None:
     """The event as OneBot V11 has it; `sequence` is its place in the log.
 
-    None for what bots do not get: their own messages, the account going up or down (heartbeats say
-    that), and what happened to a message that has no number they could know it by.
+    None for what bots do not get: the account going up or down (heartbeats say that), what
+    happened to a message that has no number they could know it by, and, unless `view.report_self`,
+    what the account itself writes.
     """
-    if isinstance(event, ev.MessageReceived):
+    if not view.report_self and _is_own(event, view):
+        return None
+    if isinstance(event, ev.MessageReceived | ev.MessageSent):
         details: Fields | None = _message(event, view, sequence)
     else:
         build = NOTICES.get(type(event))
@@ -87,30 +90,43 @@ def _references(event: Event) -> Iterator[References]:
         yield References(messages=frozenset({message_key(chat, about)}))
 
 
-def _message(event: ev.MessageReceived, view: View, sequence: int) -> Fields:
+def _is_own(event: Event, view: View) -> bool:
+    """Whether the account itself wrote this."""
+    edited = isinstance(event, ev.MessageEdited) and event.editor.id == view.self_user
+    return edited or isinstance(event, ev.MessageSent)
+
+
+def _message(event: MessageEvent, view: View, sequence: int) -> Fields:
     """Source: event/message.md. Strict clients drop an event that lacks one of these."""
-    private = event.chat.kind == "private"
     fields: Fields = {
-        "post_type": "message",
-        "message_type": event.chat.kind,
-        "sub_type": event.relation if private else _group_sub_type(event),
+        **_kind(event),
         **message_ids(sequence),
         **place(event.chat, view),
         "user_id": view.numbers.users[event.sender.id],
+        **target(event, view),
     }
-    if private:
-        fields["target_id"] = view.self_id
-    else:
+    if event.chat.kind == "group":
         fields["anonymous"] = _anonymous(event, view)
         fields["group_name"] = event.chat.name
-    return (
-        fields
-        | content(event.segments, event.chat, view)
-        | {
-            "font": _FONT,
-            "sender": sender(event, view),
+    end = {"font": _FONT, "sender": sender(event, view)}
+    return fields | content(event.segments, event.chat, view) | end
+
+
+def _kind(event: MessageEvent) -> Fields:
+    """Not in the standard: `message_sent`; aiocqhttp needs `message_sent_type` to see it."""
+    if isinstance(event, ev.MessageSent):
+        return {
+            "post_type": "message_sent",
+            "message_type": event.chat.kind,
+            "message_sent_type": "self",
+            "sub_type": "friend" if event.chat.kind == "private" else "normal",
         }
-    )
+    private = event.chat.kind == "private"
+    return {
+        "post_type": "message",
+        "message_type": event.chat.kind,
+        "sub_type": event.relation if private else _group_sub_type(event),
+    }
 
 
 def _group_sub_type(event: ev.MessageReceived) -> str:
@@ -119,8 +135,8 @@ def _group_sub_type(event: ev.MessageReceived) -> str:
     return "anonymous" if event.anonymous else "normal"
 
 
-def _anonymous(event: ev.MessageReceived, view: View) -> Fields | None:
-    mask = event.anonymous
+def _anonymous(event: MessageEvent, view: View) -> Fields | None:
+    mask = event.anonymous if isinstance(event, ev.MessageReceived) else None
     if mask is None:
         return None
     return {"id": view.numbers.users[UserId(mask.id)], "name": mask.name, "flag": mask.flag}

@@ -1,15 +1,19 @@
 """Live events for the sockets of this process: read once, translated once, in order.
 
 One reader follows the accounts that have a listener here. Each such account has a feed: a bounded
-queue and one task that turns events into OneBot JSON, once per message format, and hands the
-bytes to its listeners. A listener that does not keep up is closed; it never slows another.
+queue and one task that turns events into OneBot JSON, once per style, and hands the frames to its
+listeners. A listener that does not keep up is closed; it never slows another.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Literal, TypeAlias
+from collections.abc import Awaitable, Callable, Collection
+from typing import TypeAlias
 
+from msgspec import Struct
+
+from frontends.onebot_v11.frame import Frame, wanted
+from frontends.onebot_v11.view import MessageFormat
 from onebus import subjects
 from onebus.bus import Bus, StreamEntry
 from onebus.errors import BusError, OnebusError
@@ -20,9 +24,6 @@ from onebus.service import guarded
 
 logger = logging.getLogger(__name__)
 
-Format: TypeAlias = Literal["string", "array"]
-Translate: TypeAlias = Callable[[Stored, Format], Awaitable[bytes | None]]
-
 MAX_FILTERED = 64
 """With more accounts than this the log is read whole, and others' events are passed by."""
 FEED_SIZE = 10_000
@@ -30,17 +31,33 @@ LISTENER_SIZE = 1_000
 RETRY_S = 0.2
 
 
+class Style(Struct, frozen=True):
+    """What differs in events between the bots of one account; those alike share the work."""
+
+    message_format: MessageFormat
+    report_self: bool = False
+
+
+Translate: TypeAlias = Callable[[Stored, Style], Awaitable[Frame | None]]
+
+
 class Listener:
-    """One socket's frames; `overflow` is set when it fell too far behind and must be closed."""
+    """One bot's frames; `overflow` is set when it fell too far behind and one was left out.
 
-    def __init__(self, message_format: Format, start: int) -> None:
-        self.message_format = message_format
+    `events`: names of those that it wants, or their beginnings; none means all.
+    """
+
+    def __init__(self, style: Style, start: int, events: Collection[str] = ()) -> None:
+        self.style = style
         self.start = start
-        self.frames: asyncio.Queue[bytes] = asyncio.Queue(LISTENER_SIZE)
+        self.frames: asyncio.Queue[Frame] = asyncio.Queue(LISTENER_SIZE)
         self.overflow = asyncio.Event()
+        self._events = events
 
-    def put(self, frame: bytes) -> None:
-        """Queue a frame for the socket; a full queue marks it as too slow."""
+    def put(self, frame: Frame) -> None:
+        """Queue a frame, unless it is not wanted; a full queue marks the bot as too slow."""
+        if not wanted(frame.name, self._events):
+            return
         try:
             self.frames.put_nowait(frame)
         except asyncio.QueueFull:
@@ -69,21 +86,21 @@ class _Feed:
         """Translate and hand over, one event after the other."""
         while True:
             stored = await self._queue.get()
-            frames: dict[Format, bytes | None] = {}
+            frames: dict[Style, Frame | None] = {}
             for listener in list(self.listeners):
                 if stored.sequence < listener.start:
                     continue
-                kind = listener.message_format
-                if kind not in frames:
-                    frames[kind] = await self._frame(stored, kind)
-                if frame := frames[kind]:
+                style = listener.style
+                if style not in frames:
+                    frames[style] = await self._frame(stored, style)
+                if frame := frames[style]:
                     listener.put(frame)
 
-    async def _frame(self, stored: Stored, kind: Format) -> bytes | None:
+    async def _frame(self, stored: Stored, style: Style) -> Frame | None:
         """One event as a frame. NATS being away only delays it; a fault of ours skips it."""
         while True:
             try:
-                return await guarded(self._translate(stored, kind), f"event {stored.sequence}")
+                return await guarded(self._translate(stored, style), f"event {stored.sequence}")
             except BusError:
                 await asyncio.sleep(RETRY_S)
             except OnebusError as error:
@@ -113,12 +130,14 @@ class Feeds:
             self._group, self._reader = group, reader
             await reader.ended()
 
-    async def attach(self, account: Account, message_format: Format) -> Listener:
+    async def attach(
+        self, account: Account, style: Style, events: Collection[str] = ()
+    ) -> Listener:
         """Listen to an account's events from this moment on. Raises BusError."""
         start = await self._log.end() + 1
         if self._reader is None or self._group is None:
             raise BusError("events are not read yet")
-        listener = Listener(message_format, start)
+        listener = Listener(style, start, events)
         key = subjects.account_key(account)
         if key not in self._feeds:
             if not self._feeds:

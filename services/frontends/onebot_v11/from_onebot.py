@@ -34,7 +34,8 @@ class Translated(Struct, frozen=True):
 
 def wire_ids(raw: Sequence[RawSegment]) -> WireIds:
     """The ids in a message that must be looked up before it can be translated."""
-    found: dict[str, set[str]] = {"user": set(), "group": set(), "message": set()}
+    kinds = ("user", "group", "message", "node")
+    found: dict[str, set[str]] = {kind: set() for kind in kinds}
     for kind, text in _wire_ids(raw):
         found[kind].add(text)
     return WireIds(*map(frozenset, found.values()))
@@ -67,8 +68,8 @@ def _wire_ids(raw: Sequence[RawSegment]) -> Iterator[tuple[str, str]]:
 
 
 def _node_ids(data: _Data) -> Iterator[tuple[str, str]]:
-    if text := _message_id(data):
-        yield "message", text
+    if (text := _message_id(data)) and "content" not in data:
+        yield "node", text
     if user := _node_user(data):
         yield "user", user
     yield from _wire_ids(data.get("content", ()))
@@ -78,8 +79,9 @@ def _translate(raw: Sequence[RawSegment], natives: Natives, notes: list[str]) ->
     segments: list[Segment] = []
     for is_node, run in groupby(raw, lambda segment: segment["type"] == "node"):
         if is_node:
-            nodes = (_node(segment["data"], natives, notes) for segment in run)
-            segments.append(seg.Forward(nodes=tuple(node for node in nodes if node)))
+            found = (_node(segment["data"], natives, notes) for segment in run)
+            if nodes := tuple(node for node in found if node):
+                segments.append(seg.Forward(nodes=nodes))
         else:
             segments.extend(filter(None, (_segment(s, natives, notes) for s in run)))
     return tuple(segments)
@@ -219,10 +221,10 @@ def _contact(data: _Data, natives: Natives) -> Segment | None:
 def _node(data: _Data, natives: Natives, notes: list[str]) -> Node | None:
     """A forward node: a message that exists, or one written out under any name."""
     if (text := _message_id(data)) and "content" not in data:
-        message = natives.messages.get(text)
-        if message is None:
+        node = natives.nodes.get(text)
+        if node is None:
             notes.append(f"a node was left out: there is no message {text}")
-        return None if message is None else Node(message)
+        return node
     user = _node_user(data)
     time_s = _number(data.get("time", ""))
     return Node(

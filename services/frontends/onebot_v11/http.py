@@ -10,10 +10,10 @@ from aiohttp import web
 from msgspec import Struct
 from yarl import URL
 
-from frontends.onebot_v11.action import ACTIONS
 from frontends.onebot_v11.auth import refusal
 from frontends.onebot_v11.retcode import UnknownAction, encode_answer, failed
 from frontends.onebot_v11.session import Session, Sessions
+from frontends.onebot_v11.suffix import split_form
 from onebus.codec import CodecError, decode_any
 from onebus.ids import Account, AccountId, Platform
 from onebus.listener import json_error
@@ -60,9 +60,11 @@ class Http(Role):
             text = f"{request.method} is not offered; use GET or POST"
             return json_error(405, text, headers={"Allow": "GET, POST"})
         action = request.match_info["action"]
-        if action not in ACTIONS:
-            answer = failed(UnknownAction(f"no action {action!r}"))
-            return web.Response(status=404, body=encode_answer(answer), content_type=JSON)
+        try:
+            split_form(action)
+        except UnknownAction as error:
+            body = encode_answer(failed(error))
+            return web.Response(status=404, body=body, content_type=JSON)
         try:
             params = await _params(request)
         except _Refused as error:

@@ -16,10 +16,11 @@ from frontends.onebot_v11.references import (
     message_key,
 )
 from onebus.errors import NotFound
-from onebus.event import MessageReceived, MessageSent
+from onebus.event import Chat, MessageEvent, MessageReceived, MessageSent
 from onebus.idmap import FIRST_HASHED, IdMap, Kind, fold, unfold
 from onebus.ids import Account, ChatId, UserId
 from onebus.log import Log, Stored
+from onebus.segment import Node
 
 END_OF_NUMBERS = 2 * FIRST_HASHED
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
@@ -45,15 +46,20 @@ class Lookup:
             {key: number for key, number in messages.items() if number is not None},
         )
 
-    async def natives(self, wanted: WireIds) -> Natives:
-        """Native ids for what a bot wrote in a message; unknown ones are left out."""
+    async def natives(self, wanted: WireIds, chat: Chat) -> Natives:
+        """Native ids for what a bot wrote in a message to this chat; unknown ones are left out.
+
+        Only a message of the same chat can be quoted; any of the account can be forwarded.
+        """
         users = {text: await self._native("user", _read(text)) for text in wanted.users}
         groups = {text: await self._native("group", _read(text)) for text in wanted.groups}
-        messages = {text: await self._find(_read(text)) for text in wanted.messages}
+        messages = {text: await self._quoted(_read(text), chat) for text in wanted.messages}
+        nodes = {text: await self._find(_read(text)) for text in wanted.nodes}
         return Natives(
             {text: UserId(native) for text, native in users.items() if native is not None},
             {text: ChatId(native) for text, native in groups.items() if native is not None},
             {text: stored.event.message for text, stored in messages.items() if stored},
+            {text: _node(stored.event, chat) for text, stored in nodes.items() if stored},
         )
 
     async def user(self, given: int | str) -> UserId:
@@ -85,6 +91,10 @@ class Lookup:
         stored = await self._log.of_message(self._account, *key)
         return fold(stored.sequence) if stored else None
 
+    async def _quoted(self, given: int | str, chat: Chat) -> "StoredMessage | None":
+        stored = await self._find(given)
+        return stored if stored and stored.event.chat.key == chat.key else None
+
     async def _find(self, given: int | str) -> "StoredMessage | None":
         if not isinstance(given, int):
             return None
@@ -110,10 +120,21 @@ def _read(text: str) -> int | str:
     return int(text) if _NUMBER.fullmatch(text) else text
 
 
+def _node(event: MessageEvent, chat: Chat) -> Node:
+    """A message as part of a forward; outside its own chat a connector cannot find it by id."""
+    return Node(
+        event.message if event.chat.key == chat.key else None,
+        event.sender.id,
+        event.sender.name,
+        event.time_ms // 1000,
+        event.segments,
+    )
+
+
 class StoredMessage:
     """A message with its number and its place."""
 
-    def __init__(self, stored: Stored, event: MessageReceived | MessageSent) -> None:
+    def __init__(self, stored: Stored, event: MessageEvent) -> None:
         self.sequence = stored.sequence
         self.number = fold(stored.sequence)
         self.event = event

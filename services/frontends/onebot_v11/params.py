@@ -6,11 +6,12 @@ Source: https://github.com/botuniverse/onebot-11/blob/master/communication/http.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from frontends.onebot_v11.from_onebot import FALSE, TRUE
 from frontends.onebot_v11.message import as_text
+from onebus.codec import CodecError, decode
 from onebus.errors import BadParams
 
 REQUIRED: Final = None
@@ -63,6 +64,34 @@ def read_text(params: Params, name: str, default: str | None = REQUIRED) -> str:
     if isinstance(value, str | int | float):
         return as_text(value)
     raise _wrong(name, value, "text")
+
+
+def read_choice(params: Params, name: str, choices: Sequence[str]) -> str:
+    """One of these words."""
+    word = read_text(params, name).strip()
+    if word not in choices:
+        raise _wrong(name, word, f"one of {', '.join(choices)}")
+    return word
+
+
+def read_object(params: Params, name: str) -> dict[str, Any] | None:
+    """An object, or its JSON text, as a query or form has it; None when there is none."""
+    value = params.get(name)
+    if _absent(value):
+        return None
+    if isinstance(value, str):
+        try:
+            value = decode(value.encode("utf-8", "surrogatepass"), object)
+        except CodecError as error:
+            raise BadParams(f"`{name}` must be an object, and is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise _wrong(name, value, "an object")
+    return value
+
+
+def given(params: Params, *names: str) -> str:
+    """The first of these names that has a value, else the first: for those that have two names."""
+    return next((name for name in names if not _absent(params.get(name))), names[0])
 
 
 def read_id(params: Params, *names: str) -> int | str:

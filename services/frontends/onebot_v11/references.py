@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from onebus.event import Chat
 from onebus.ids import ChatId, MessageId, UserId
+from onebus.segment import Node
 
 MessageKey: TypeAlias = tuple[Chat, MessageId]
 """A message in its chat, which has kind and id alone: see `message_key`."""
@@ -38,11 +39,15 @@ class Numbers(Struct, frozen=True):
 
 
 class WireIds(Struct, frozen=True):
-    """Ids as a bot wrote them in a message: numbers in decimal, or native ids."""
+    """Ids as a bot wrote them in a message: numbers in decimal, or native ids.
+
+    `messages` are those quoted, `nodes` those forwarded, which may be of another chat.
+    """
 
     users: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
     messages: frozenset[str] = frozenset()
+    nodes: frozenset[str] = frozenset()
 
 
 class Natives(Struct, frozen=True):
@@ -51,6 +56,7 @@ class Natives(Struct, frozen=True):
     users: Mapping[str, UserId] = {}
     groups: Mapping[str, ChatId] = {}
     messages: Mapping[str, MessageId] = {}
+    nodes: Mapping[str, Node] = {}
 
 
 def all_references(parts: Iterable[References]) -> References:

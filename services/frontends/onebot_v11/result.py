@@ -3,13 +3,19 @@
 Source: https://github.com/botuniverse/onebot-11/blob/master/api/public.md
 """
 
-from frontends.onebot_v11.view import Fields, View, content, message_ids, place, sender
-from onebus.action import Group, Member
-from onebus.event import MessageEvent, User
+from collections.abc import Mapping, Sequence
+from typing import get_args
+
+from frontends.onebot_v11.to_onebot import to_onebot_node
+from frontends.onebot_v11.view import Fields, View, content, message_ids, place, sender, target
+from onebus.action import Group, HonorHolder, HonorKind, Honors, MediaFile, Member
+from onebus.event import Chat, MessageEvent, User
+from onebus.ids import UserId
+from onebus.segment import Node
 
 
 def message_data(event: MessageEvent, view: View, sequence: int) -> Fields:
-    """`get_msg`; edits and recalls are laid over the event by the caller.
+    """`get_msg`, and an entry of a history; `event` has its present content.
 
     `event.event_references` names the ids that it needs. `real_id`, `message_seq`, `user_id` and
     `raw_message` are what quoting needs in the bot frameworks.
@@ -20,10 +26,36 @@ def message_data(event: MessageEvent, view: View, sequence: int) -> Fields:
         "message_type": event.chat.kind,
         **message_ids(sequence),
         **place(event.chat, view),
+        **({"group_name": event.chat.name} if event.chat.kind == "group" else {}),
         "user_id": view.numbers.users[event.sender.id],
+        **target(event, view),
         "sender": sender(event, view),
     }
     return fields | content(event.segments, event.chat, view)
+
+
+def forward_data(nodes: Sequence[Node], chat: Chat, view: View) -> Fields:
+    """`get_forward_msg`: `message` is the standard's, `messages` go-cqhttp's, which clients read.
+
+    `to_onebot.node_references` names the ids that it needs.
+    """
+    return {
+        "message": [to_onebot_node(node, chat, view.numbers) for node in nodes],
+        "messages": [_forwarded(node, chat, view) for node in nodes],
+    }
+
+
+def _forwarded(node: Node, chat: Chat, view: View) -> Fields:
+    """go-cqhttp has `content`, NapCat `message`: the same here."""
+    user_id = view.numbers.users[node.user] if node.user else 0
+    said = content(node.content, chat, view)
+    return {
+        "sender": {"user_id": user_id, "nickname": node.name},
+        "user_id": user_id,
+        "time": node.time_s or 0,
+        "content": said["message"],
+        **said,
+    }
 
 
 def login_info(user_id: int, nickname: str) -> Fields:
@@ -77,3 +109,33 @@ def member_info(member: Member, group_id: int, user_id: int) -> Fields:
         "card_changeable": there.card_changeable,
         "shut_up_timestamp": there.muted_until_s,
     }
+
+
+def honor_info(honors: Honors, group_id: int, numbers: Mapping[UserId, int]) -> Fields:
+    """`get_group_honor_info`: every list is there, those that were not asked for are empty."""
+    fields: Fields = {"group_id": group_id, "current_talkative": None}
+    if current := honors.current_talkative:
+        fields["current_talkative"] = {
+            "user_id": numbers[current.user.id],
+            "nickname": current.user.name,
+            "avatar": current.avatar,
+            "day_count": current.days,
+        }
+    for kind in get_args(HonorKind):
+        holders = honors.holders.get(kind, ())
+        fields[f"{kind}_list"] = [_holder(holder, numbers) for holder in holders]
+    return fields
+
+
+def _holder(holder: HonorHolder, numbers: Mapping[UserId, int]) -> Fields:
+    return {
+        "user_id": numbers[holder.user.id],
+        "nickname": holder.user.name,
+        "avatar": holder.avatar,
+        "description": holder.description,
+    }
+
+
+def media_file(media: MediaFile) -> Fields:
+    """`get_image` and `get_record`; `url`, which the standard lacks, is go-cqhttp's."""
+    return {"file": media.file} | ({"url": media.url} if media.url else {})

@@ -4,20 +4,27 @@ A session knows the account's self id, runs actions and answers each exactly onc
 of the log into OneBot JSON. Transports only move bytes.
 """
 
+import asyncio
+import copy
 import logging
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Literal, TypeAlias
 
+from aiohttp import web
 from msgspec import Struct
 
-from frontends.onebot_v11.action import ACTIONS, Call
+from frontends.onebot_v11.action import ACTIONS
 from frontends.onebot_v11.auth import Throttle
+from frontends.onebot_v11.background import Background
+from frontends.onebot_v11.call import Call
 from frontends.onebot_v11.config import Config
 from frontends.onebot_v11.event import event_references, heartbeat, lifecycle, to_onebot_event
-from frontends.onebot_v11.feed import Feeds, Format, Listener, Translate
+from frontends.onebot_v11.feed import Feeds, Listener, Style, Translate
+from frontends.onebot_v11.frame import Frame, frame_of
 from frontends.onebot_v11.lookup import Lookup
-from frontends.onebot_v11.retcode import Answer, UnknownAction, failed, ok
+from frontends.onebot_v11.retcode import Answer, accepted, failed, ok
+from frontends.onebot_v11.suffix import DeferredCall, split_form
 from frontends.onebot_v11.view import Fields, View
 from onebus import subjects
 from onebus.bucket import Bucket
@@ -27,12 +34,14 @@ from onebus.codec import encode
 from onebus.directory import AccountRecord, Directory
 from onebus.errors import AccountOffline, BusUnavailable, OnebusError
 from onebus.idmap import IdMap, scope_of
-from onebus.ids import Account
+from onebus.ids import Account, AccountId, Platform
 from onebus.log import Log, Stored
 from onebus.ordering import Lanes
 from onebus.service import Role, guarded
 
 logger = logging.getLogger(__name__)
+
+Lifecycle: TypeAlias = Literal["enable", "disable", "connect"]
 
 
 class Identity(Struct, frozen=True):
@@ -52,6 +61,7 @@ class Shared:
         self.log = Log(bus)
         self.ids = IdMap(Bucket(bus, "ids"))
         self.caller = Caller(bus, directory)
+        self.background = Background()
 
 
 class Session:
@@ -89,22 +99,73 @@ class Session:
         order in which they were made, so this must be the first thing that is awaited for a call.
         """
         try:
-            handler = ACTIONS.get(name)
-            if handler is None:
-                raise UnknownAction(f"no action {name!r}")
+            action, form = split_form(name)
+            if form == "_async":
+                self._start(action, params, as_text=as_text)
+                return self._accepted()
+            if form == "_rate_limited":
+                async with self._lanes.turn(form):  # one queue, whatever the chat
+                    deferred = DeferredCall(self, params, as_text=as_text)
+                    answer = await self.run(action, deferred)
+                return answer if answer.status == "failed" else self._accepted()
             async with self._lanes.turn(_lane(name, params)):
-                call = Call(self, params, as_text=as_text)
-                return ok(await guarded(handler(call), name), note="; ".join(call.notes))
+                return await self.run(name, Call(self, params, as_text=as_text))
         except OnebusError as error:
             return failed(error)
 
-    async def attach(self) -> Listener:
-        """Receive the account's events from now on; `detach` in the end. Raises BusError."""
-        return await self._feeds.attach(self.account, self.config.post_message_format)
+    async def run(self, name: str, call: Call) -> Answer:
+        """Run an action now, whatever else runs, and answer it."""
+        try:
+            data = await guarded(ACTIONS[name](call), name)
+        except OnebusError as error:
+            return failed(error)
+        return data if isinstance(data, Answer) else ok(data, note="; ".join(call.notes))
+
+    def _accepted(self) -> Answer:
+        return ok(None) if self.config.async_as_ok else accepted()
+
+    def _start(self, name: str, params: Mapping[str, Any], *, as_text: bool) -> None:
+        """Run an action in the background, in its turn among the calls that are made now.
+
+        Raises RateLimited.
+        """
+        place = self._lanes.join(_lane(name, params))
+
+        async def work() -> None:
+            async with place:
+                answer = await self.run(name, Call(self, params, as_text=as_text))
+            if answer.status == "failed":  # its `message` may repeat what the bot wrote
+                what = f"{name}_async failed: {answer.retcode} {answer.wording}"
+                logger.info("%s: %s", self.account, what)
+
+        try:
+            self._shared.background.start(self.account, work())
+        except OnebusError:
+            place.leave()
+            raise
+
+    def for_bot(self, config: Config) -> "Session":
+        """The same account for a bot that has settings of its own; sends keep one order."""
+        session = copy.copy(self)
+        session.config = config
+        return session
+
+    async def attach(self, events: Collection[str] = ()) -> Listener:
+        """Receive the account's events from now on, or those of these names.
+
+        `detach` in the end. Raises BusError.
+        """
+        style = Style(self.config.post_message_format, self.config.report_self_message)
+        return await self._feeds.attach(self.account, style, events)
 
     def detach(self, listener: Listener) -> None:
         """Receive no more."""
         self._feeds.detach(self.account, listener)
+
+    @property
+    def bus(self) -> Bus:
+        """The connection to NATS."""
+        return self._shared.bus
 
     @property
     def caller(self) -> Caller:
@@ -121,23 +182,23 @@ class Session:
         online = self._shared.directory.online(self.account)
         return {"online": online, "good": online and self._shared.bus.connected}
 
-    def lifecycle(self, self_id: int) -> bytes:
-        """The first frame of a connection that carries events."""
-        return encode(lifecycle(self_id, int(time.time()), "connect"))
+    def lifecycle(self, self_id: int, sub_type: Lifecycle) -> bytes:
+        """`connect` is the first frame of a connection that carries events."""
+        return encode(lifecycle(self_id, int(time.time()), sub_type))
 
     def heartbeat(self, self_id: int) -> bytes:
         """A heartbeat as of now."""
         interval_ms = self.config.heartbeat_interval
         return encode(heartbeat(self_id, int(time.time()), self.status(), interval_ms))
 
-    async def translate(self, stored: Stored, message_format: Format) -> bytes | None:
+    async def translate(self, stored: Stored, style: Style) -> Frame | None:
         """An event as bots get it; None for those that they do not get. Raises BusError."""
         identity = await self.identity()
         numbers = await identity.lookup.numbers(event_references(stored.event))
         self_user = identity.record.self_user.id
-        view = View(identity.self_id, self_user, numbers, message_format)
+        view = View(identity.self_id, self_user, numbers, style.message_format, style.report_self)
         fields = to_onebot_event(stored.event, view, stored.sequence)
-        return encode(fields) if fields else None
+        return frame_of(fields, stored.sequence) if fields else None
 
     async def _identify(self, record: AccountRecord) -> Identity:
         scope = scope_of(self.account.platform, record.id_scope)
@@ -159,6 +220,7 @@ class Sessions(Role):
     def __init__(self, bus: Bus, directory: Directory, configs: Mapping[Account, Config]) -> None:
         self.throttle = Throttle()
         shared = Shared(bus, directory)
+        self._background = shared.background
         self._feeds = Feeds(bus, shared.log, self._translate_for)
         self._sessions = {
             subjects.account_key(account): Session(shared, account, config, self._feeds)
@@ -169,9 +231,27 @@ class Sessions(Role):
         """The session of a configured account."""
         return self._sessions.get(subjects.account_key(account))
 
+    def all(self) -> Iterable[Session]:
+        """The sessions of all configured accounts."""
+        return self._sessions.values()
+
+    def origins(self, request: web.Request) -> Collection[str]:
+        """The origins whose pages an account lets in: `enable_cors` and `cors_origins`."""
+        parts = request.rel_url.parts[1:]
+        if parts[2:4] != ("onebot", "v11"):
+            return ()
+        session = self.get(Account(Platform(parts[0]), AccountId(parts[1])))
+        return session.config.cors_origins if session and session.config.enable_cors else ()
+
     async def run(self) -> None:
-        """Read events for whoever listens, until cancelled."""
-        await self._feeds.run()
+        """Read events for whoever listens, and run what nobody waits for, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._background.run())
+            group.create_task(self._feeds.run())
+
+    async def drain(self) -> None:
+        """Finish the calls that nobody waits for."""
+        await self._background.idle()
 
     def _translate_for(self, account: Account) -> Translate:
         return self._sessions[subjects.account_key(account)].translate

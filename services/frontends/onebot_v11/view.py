@@ -11,7 +11,7 @@ from msgspec import Struct
 from frontends.onebot_v11.cq import RawSegment, format_cq
 from frontends.onebot_v11.references import Numbers
 from frontends.onebot_v11.to_onebot import to_onebot_message
-from onebus.event import Chat, Membership, MessageEvent
+from onebus.event import Chat, Membership, MessageEvent, MessageSent
 from onebus.idmap import fold
 from onebus.ids import UserId
 from onebus.segment import Segments
@@ -21,12 +21,16 @@ Fields: TypeAlias = dict[str, Any]
 
 
 class View(Struct, frozen=True):
-    """How one bot sees an account: who it is there, its numbers, and how it reads messages."""
+    """How one bot sees an account: who it is there, its numbers, and how it reads messages.
+
+    `report_self`: it also gets what the account itself writes.
+    """
 
     self_id: int
     self_user: UserId
     numbers: Numbers
     message_format: MessageFormat = "string"
+    report_self: bool = False
 
 
 def content(segments: Segments, chat: Chat, view: View) -> Fields:
@@ -71,6 +75,15 @@ def message_ids(sequence: int) -> Fields:
     """The number of a message under the names that bots look for it."""
     number = fold(sequence)
     return {"message_id": number, "message_seq": number, "real_id": number}
+
+
+def target(event: MessageEvent, view: View) -> Fields:
+    """`target_id`: whom a private message is for, or where the account itself wrote."""
+    if not isinstance(event, MessageSent):
+        return {"target_id": view.self_id} if event.chat.kind == "private" else {}
+    chat, numbers = event.chat, view.numbers
+    group = chat.kind == "group"
+    return {"target_id": numbers.groups[chat.id] if group else numbers.users[UserId(chat.id)]}
 
 
 def place(chat: Chat, view: View) -> Fields:

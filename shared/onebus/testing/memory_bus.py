@@ -61,6 +61,12 @@ class MemoryBus(Bus):
         self.check_available()
         return self._last(stream, subject)
 
+    async def last_matching(self, stream: str, where: str) -> StreamEntry | None:
+        """The last entry of all subjects that fit a filter."""
+        self.check_available()
+        entries = reversed(self._streams[stream])
+        return next((entry for entry in entries if _matches(where, entry.subject)), None)
+
     async def at(self, stream: str, sequence: int) -> StreamEntry | None:
         """The entry with a sequence."""
         self.check_available()

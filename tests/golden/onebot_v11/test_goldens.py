@@ -1,8 +1,4 @@
-"""What OneBot V11 looks like, case by case: the JSON files beside this one.
-
-Numbers stand for native ids here by a letter in front: user 10 is `u10`, group 2001 `g2001`,
-message 5 `m5`. Nothing is known of 404 and of the message `gone`.
-"""
+"""What OneBot V11 looks like, case by case: the JSON files beside this one."""
 
 import json
 from pathlib import Path
@@ -10,17 +6,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.conformance.statements import claims
+from tests.fakes.onebot_ids import numbers_of, translate
 
 from frontends.onebot_v11.cq import format_cq, parse_cq
 from frontends.onebot_v11.event import event_references, to_onebot_event
-from frontends.onebot_v11.from_onebot import Translated, from_onebot_message, wire_ids
-from frontends.onebot_v11.message import read_message
-from frontends.onebot_v11.references import Natives, Numbers, References, WireIds
 from frontends.onebot_v11.to_onebot import segment_references, to_onebot_message
 from frontends.onebot_v11.view import MessageFormat, View
 from onebus.errors import BadParams
 from onebus.event import Event, private_chat
-from onebus.ids import ChatId, MessageId, UserId
+from onebus.ids import UserId
 from onebus.segment import Segments
 
 HERE = Path(__file__).parent
@@ -30,35 +25,14 @@ CHAT = private_chat(UserId("u10"))
 def cases(name: str) -> list[Any]:
     items = json.loads((HERE / f"{name}.json").read_text())
     return [
-        pytest.param(item["given"], item["expect"], id=f"{i} {item['source']}")
+        pytest.param(
+            item["given"],
+            item["expect"],
+            id=f"{i} {item['source']}",
+            marks=claims(item["source"]),
+        )
         for i, item in enumerate(items)
     ]
-
-
-def numbers_of(wanted: References) -> Numbers:
-    return Numbers(
-        {user: int(user[1:]) for user in wanted.users},
-        {group: int(group[1:]) for group in wanted.groups},
-        {key: int(key[1][1:]) for key in wanted.messages if key[1] != "gone"},
-    )
-
-
-def natives_of(wanted: WireIds) -> Natives:
-    def known(ids: frozenset[str], letter: str) -> dict[str, str]:
-        names = {text: f"{letter}{text}" if len(text) > 3 else text for text in ids}
-        return {text: name for text, name in names.items() if text != "404"}
-
-    return Natives(
-        {text: UserId(name) for text, name in known(wanted.users, "u").items()}
-        | ({"alice": UserId("alice")} if "alice" in wanted.users else {}),
-        {text: ChatId(name) for text, name in known(wanted.groups, "g").items()},
-        {text: MessageId(name) for text, name in known(wanted.messages, "m").items()},
-    )
-
-
-def translate(message: object, **options: bool) -> Translated:
-    raw = read_message(message, **options)
-    return from_onebot_message(raw, natives_of(wire_ids(raw)))
 
 
 @pytest.mark.parametrize(("given", "expect"), cases("cq_parse"))
@@ -110,6 +84,16 @@ def test_events(given: Any, expect: dict[str, Any] | None, message_format: Messa
         expect = expect | {"message": array, "message_format": "array"}
     assert seen == expect
     assert json.dumps(seen) == json.dumps(expect)
+
+
+@pytest.mark.parametrize(("given", "expect"), cases("own_events"))
+def test_what_the_account_itself_writes(given: Any, expect: dict[str, Any]) -> None:
+    """Not told, unless the bot asked for it."""
+    event: Event = msgspec.convert(given, Event)
+    numbers = numbers_of(event_references(event))
+    seen = to_onebot_event(event, View(9, UserId("u9"), numbers, report_self=True), 4097)
+    assert json.dumps(seen) == json.dumps(expect)
+    assert to_onebot_event(event, View(9, UserId("u9"), numbers), 4097) is None
 
 
 def test_there_is_a_case_for_every_event() -> None:

@@ -1,5 +1,6 @@
 """CQ text: what no list of cases can show."""
 
+import random
 import time
 
 import pytest
@@ -44,6 +45,41 @@ def without_neighbours(segments: list[RawSegment]) -> list[RawSegment]:
 @given(st.lists(CODES | TEXTS).map(without_neighbours))
 def test_whatever_is_written_reads_the_same(segments: list[RawSegment]) -> None:
     assert parse_cq(format_cq(segments)) == segments
+
+
+def test_ten_thousand_random_messages_read_the_same() -> None:
+    """Plain random rather than searched: many, long, and full of what CQ text is made of."""
+    drawn = random.Random(0x0EB5)
+    pieces = [
+        "[CQ:",
+        "[cq:",
+        "]",
+        "[",
+        ",",
+        "=",
+        "&",
+        "&#91;",
+        "&#93;",
+        "&#44;",
+        "&amp;",
+        "at",
+        "qq",
+        "all",
+    ]
+    pieces += [" ", "\n", "\r\n", "表情", "😀", "\u2028", "\x00", "text"]
+
+    def words(fewest: int) -> str:
+        return "".join(drawn.choices(pieces, k=drawn.randint(fewest, 12)))
+
+    for _ in range(10_000):
+        segments: list[RawSegment] = []
+        for _ in range(drawn.randint(1, 6)):
+            if drawn.random() < 0.5 and not (segments and segments[-1]["type"] == "text"):
+                segments.append({"type": "text", "data": {"text": words(1)}})
+            else:
+                keys = drawn.sample(["file", "url", "id", "title", "content"], drawn.randint(0, 3))
+                segments.append({"type": "image", "data": {key: words(0) for key in keys}})
+        assert parse_cq(format_cq(segments)) == segments
 
 
 @CALM

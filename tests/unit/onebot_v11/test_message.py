@@ -105,4 +105,5 @@ def test_which_ids_a_message_holds() -> None:
     found = wire_ids(raw)
     assert found.users == {"1", "3", "5", "6"}
     assert found.groups == {"4"}
-    assert found.messages == {"-2", "7", "8"}
+    assert found.messages == {"-2", "7"}
+    assert found.nodes == {"8"}

@@ -16,6 +16,7 @@ GOLDENS = Path(__file__).parents[2] / "golden" / "onebot_v11" / "events.json"
 MODELS: dict[tuple[str, str], type[theirs.Event]] = {
     ("private", "friend"): theirs.PrivateMessageEvent,
     ("private", "group"): theirs.PrivateMessageEvent,
+    ("private", "other"): theirs.PrivateMessageEvent,
     ("group", "normal"): theirs.GroupMessageEvent,
     ("group", "anonymous"): theirs.GroupMessageEvent,
     ("group", "notice"): theirs.GroupMessageEvent,

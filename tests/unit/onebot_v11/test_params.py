@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from frontends.onebot_v11.params import (
+    given,
     read_bool,
+    read_choice,
     read_id,
     read_int,
+    read_object,
     read_optional_id,
     read_text,
 )
@@ -123,6 +126,37 @@ def test_text() -> None:
     assert read_text({"card": ""}, "card", "old") == ""
     with pytest.raises(BadParams, match=r"`x` is .* but must be text"):
         read_text({"x": ["a"]}, "x")
+
+
+def test_one_of_some_words() -> None:
+    assert read_choice({"x": " add "}, "x", ("add", "invite")) == "add"
+    with pytest.raises(BadParams, match="`x` is leave, but must be one of add, invite"):
+        read_choice({"x": "leave"}, "x", ("add", "invite"))
+    with pytest.raises(BadParams, match="`x` is missing"):
+        read_choice({}, "x", ("add",))
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, '{"a":1}', ' {"a": 1} '])
+def test_objects(value: Any) -> None:
+    assert read_object({"x": value}, "x") == {"a": 1}
+
+
+@pytest.mark.parametrize("value", [[1], "[1]", 5, "{", "x", "[" * 100_000, "\ud800"])
+def test_no_objects(value: Any) -> None:
+    with pytest.raises(BadParams, match=r"`x`.* must be an object"):
+        read_object({"x": value}, "x")
+
+
+def test_no_object_at_all() -> None:
+    assert read_object({"x": None}, "x") is None
+    assert read_object({"x": ""}, "x") is None
+
+
+def test_which_of_two_names_is_used() -> None:
+    assert given({"type": "a"}, "sub_type", "type") == "type"
+    assert given({"sub_type": "", "type": "a"}, "sub_type", "type") == "type"
+    assert given({"sub_type": "a", "type": "b"}, "sub_type", "type") == "sub_type"
+    assert given({}, "sub_type", "type") == "sub_type"
 
 
 def test_an_error_does_not_repeat_a_whole_body() -> None:

@@ -25,7 +25,7 @@ def test_get_msg_in_a_group() -> None:
     event = MessageReceived(
         account=ACCOUNT,
         time_ms=1_700_000_000_999,
-        chat=group_chat(ChatId("g1")),
+        chat=group_chat(ChatId("g1"), "lobby"),
         message=MessageId("m1"),
         sender=ALICE,
         segments=(Text("[hi]"),),
@@ -40,6 +40,7 @@ def test_get_msg_in_a_group() -> None:
         "message_seq": 1,
         "real_id": 1,
         "group_id": 1,
+        "group_name": "lobby",
         "user_id": 10,
         "sender": {
             "user_id": 10,
@@ -71,7 +72,7 @@ def test_get_msg_of_what_the_account_itself_wrote() -> None:
     data = message_data(event, View(9, UserId("u9"), NUMBERS), 7)
     assert data["message_type"] == "private"
     assert data["sender"] == {"user_id": 9, "nickname": "Bot", "sex": "unknown", "age": 0}
-    assert (data["message"], data["user_id"]) == ("hi", 9)
+    assert (data["message"], data["user_id"], data["target_id"]) == ("hi", 9, 10)
     assert "group_id" not in data
 
 

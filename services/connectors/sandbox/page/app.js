@@ -1,13 +1,20 @@
 // The sandbox's page: who you are, the chats, and the one that is open.
 
-import { drawSegment, make, plain, segmentsOf } from "./segments.js";
+import { avatar, drawMember, drawMessage, drawNotice } from "./entries.js";
+import { ask, chatChoices, fillMenu, memberChoices } from "./menus.js";
+import { chatOf, lineOf } from "./notices.js";
+import { make, plain, segmentsOf } from "./segments.js";
 import { call, follow } from "./server.js";
 
 const $ = (id) => document.getElementById(id);
 const base = location.pathname.replace(/\/+$/, "");
 const state = { me: null, bot: null, users: new Map(), groups: new Map() };
 const open = { chat: null, messages: new Map(), replyTo: null };
+// Lines about what happened since the page was opened, by chat; "" is every chat.
+const notices = new Map();
+const MAX_NOTICES = 200;
 const unread = new Set();
+let arrived = 0;
 const look = { nameOf, quote };
 let atEnd = true;
 let lastTop = 0;
@@ -36,13 +43,44 @@ function receive(message) {
   const isNew = !state.users.has(message.user) || (message.group !== null && !isMember(message));
   if (isNew) loadState().catch(showError);
   if (open.chat?.key === key) {
-    const known = open.messages.has(message.message_id);
-    open.messages.set(message.message_id, message);
-    if (!known) drawMessages();
+    if (open.messages.has(message.message_id)) return;
+    keep(message);
+    drawMessages();
   } else if (message.group !== null || message.peer === state.me) {
     unread.add(key);
     drawChats();
   }
+}
+
+// Of one second, what came first is shown first.
+function keep(message) {
+  message.arrived = open.messages.get(message.message_id)?.arrived ?? ++arrived;
+  open.messages.set(message.message_id, message);
+}
+
+function hear(notice) {
+  loadState().catch(showError);
+  if (notice.type === "reaction_changed") {
+    changeReaction(notice);
+    return;
+  }
+  const message = notice.type === "message_pinned" && open.messages.get(notice.message);
+  if (message) message.pinned = notice.pinned;
+  const text = lineOf(notice, nameOf);
+  if (!text) return;
+  const key = chatOf(notice);
+  notices.set(key, [...(notices.get(key) ?? []), { text, time: notice.time, arrived: ++arrived }].slice(-MAX_NOTICES));
+  if (!key || key === open.chat?.key) drawMessages();
+}
+
+function changeReaction({ message, user, emoji, added }) {
+  const known = open.messages.get(message);
+  if (!known) return;
+  const users = (known.reactions[emoji] ?? []).filter((other) => other !== user);
+  if (added) users.push(user);
+  if (users.length) known.reactions[emoji] = users;
+  else delete known.reactions[emoji];
+  drawMessages();
 }
 
 function isMember(message) {
@@ -96,12 +134,9 @@ async function loadMessages() {
   const chat = open.chat;
   const answer = await call("GET", `api/messages?${chat.query}`);
   if (open.chat !== chat) return;
-  const live = open.messages;
-  open.messages = new Map(answer.messages.map((message) => [message.message_id, message]));
-  for (const [id, message] of live) {
-    if (!open.messages.has(id)) open.messages.set(id, message);
-  }
-  drawMessages({ toEnd: live.size === 0 });
+  const first = open.messages.size === 0;
+  for (const message of answer.messages) keep(message);
+  drawMessages({ toEnd: first });
 }
 
 function showLive(name) {
@@ -115,17 +150,6 @@ function showError(error) {
 
 function nameOf(user) {
   return state.users.get(user)?.name ?? user;
-}
-
-function avatar(user, name) {
-  let sum = 0;
-  for (const character of user) sum = (sum * 31 + character.codePointAt(0)) % 997;
-  const tint = user === state.bot?.user ? "bot" : String(sum % 6);
-  return make("span", { class: "avatar", "data-tint": tint, "aria-hidden": "true" }, first(name));
-}
-
-function first(name) {
-  return [...name][0]?.toUpperCase() ?? "?";
 }
 
 function chatButton(chat, label, picture) {
@@ -147,11 +171,11 @@ function drawChats() {
   const mine = state.users.get(state.me);
   $("me").textContent = nameOf(state.me);
   $("me-number").textContent = mine ? `user_id ${mine.onebot_id}` : "";
-  const picture = avatar(state.me, nameOf(state.me));
+  const picture = avatar(state.me, nameOf(state.me), state.bot.user);
   picture.id = "me-avatar";
   $("me-avatar").replaceWith(picture);
   $("private-chats").replaceChildren(
-    chatButton(privateChat(), state.bot.name, avatar(state.bot.user, state.bot.name)),
+    chatButton(privateChat(), state.bot.name, avatar(state.bot.user, state.bot.name, state.bot.user)),
   );
   const groups = [...state.groups.values()];
   if (open.chat?.kind === "group" && !state.groups.has(open.chat.id)) {
@@ -175,12 +199,33 @@ function drawHeader() {
   $("mention-label").hidden = !group;
   $("text").placeholder = chat.kind === "group" ? `Message to ${$("chat-name").textContent}` : "Message to the bot";
   if (group) drawMembers(group);
+  drawChatMenu(chat, group);
   drawAddresses();
 }
 
 function about(chat, group) {
   if (chat.kind === "user") return `Private chat with the bot, self_id ${state.bot.onebot_id}`;
-  return group ? `group_id ${group.onebot_id}` : "A new group: write something to make it";
+  if (!group) return "A new group: write something to make it";
+  const botIsIn = group.members.some((member) => member.user === state.bot.user);
+  const notes = [`group_id ${group.onebot_id}`, group.muted && "everyone is muted", !botIsIn && "the bot is not in it"];
+  return notes.filter(Boolean).join(" · ");
+}
+
+function drawChatMenu(chat, group) {
+  const who = { me: state.me, bot: state.bot.user, friend: state.users.get(state.me)?.friend };
+  const choices = chatChoices(chat, group, who);
+  $("chat-menu").hidden = choices.length === 0;
+  fillMenu($("chat-menu"), "⋯", choices, happen);
+}
+
+async function happen(choice) {
+  $("send-error").textContent = "";
+  try {
+    const posted = await choice();
+    if (posted) await call("POST", "api/events", posted);
+  } catch (error) {
+    showError(error);
+  }
 }
 
 function drawMembers(group) {
@@ -188,15 +233,13 @@ function drawMembers(group) {
   $("member-list").replaceChildren(
     ...group.members.map((member) => {
       const name = member.card || nameOf(member.user);
-      const item = make(
-        "li",
-        {},
-        avatar(member.user, name),
-        make("span", { class: "who" }, name, make("small", {}, `${member.user} · user_id ${member.onebot_id}`)),
-      );
-      if (member.user === state.bot.user) item.append(make("span", { class: "badge bot" }, "bot"));
-      if (member.role !== "member") item.append(make("span", { class: "badge" }, member.role));
-      if (member.muted_until) item.append(make("span", { class: "badge" }, "muted"));
+      const item = drawMember(member, name, state.bot.user);
+      const choices = memberChoices(member, group, state.me);
+      if (choices.length) {
+        const menu = make("select", { "aria-label": `Do something with ${name}` });
+        fillMenu(menu, "⋯", choices, happen);
+        item.append(menu);
+      }
       return item;
     }),
   );
@@ -227,8 +270,10 @@ function drawMessages({ toEnd = false } = {}) {
   const log = $("log");
   atEnd ||= toEnd;
   const focused = document.activeElement?.closest?.(".message")?.dataset.id;
-  $("empty").hidden = open.messages.size > 0;
-  $("messages").replaceChildren(...[...open.messages.values()].map(drawMessage));
+  const happened = [...(notices.get(open.chat?.key) ?? []), ...(notices.get("") ?? [])];
+  const shown = [...open.messages.values(), ...happened].sort((a, b) => a.time - b.time || a.arrived - b.arrived);
+  $("empty").hidden = shown.length > 0;
+  $("messages").replaceChildren(...shown.map(entry));
   if (focused) {
     const again = [...$("messages").children].find((item) => item.dataset.id === focused);
     (again?.querySelector("button") ?? log).focus();
@@ -241,37 +286,26 @@ function keepEnd() {
   if (atEnd) $("log").scrollTop = $("log").scrollHeight;
 }
 
-function drawMessage(message) {
-  const own = message.user === state.me;
-  const kinds = ["message", own && "own", message.from_bot && "from-bot", message.recalled && "recalled"];
-  const time = new Date(message.time * 1000);
-  const head = make("div", { class: "head" }, make("strong", {}, message.name || message.user));
-  if (message.from_bot) head.append(make("span", { class: "badge bot" }, "bot"));
-  head.append(
-    make(
-      "time",
-      { datetime: time.toISOString(), title: time.toLocaleString() },
-      time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }),
-    ),
-  );
-  const bubble = make("div", { class: "bubble" });
-  if (message.recalled) bubble.append("This message was recalled");
-  else bubble.append(...message.message.map((segment) => drawSegment(segment, look)));
-  if (!message.recalled) head.append(drawActions(message, own));
-  const body = make("div", { class: "body" }, head, bubble);
-  return make(
-    "li",
-    { class: kinds.filter(Boolean).join(" "), "data-id": message.message_id },
-    avatar(message.user, message.name || message.user),
-    body,
-  );
+function entry(item) {
+  const who = { me: state.me, bot: state.bot?.user };
+  return item.message_id ? drawMessage(item, who, look, { reply, react, edit, recall }) : drawNotice(item);
 }
 
-function drawActions(message, own) {
-  const actions = make("span", { class: "actions" });
-  actions.append(make("button", { type: "button", onclick: () => reply(message) }, "Reply"));
-  if (own) actions.append(make("button", { type: "button", onclick: () => recall(message) }, "Recall"));
-  return actions;
+function of(message) {
+  const group = message.group === null ? {} : { group: message.group };
+  return { user: state.me, message_id: message.message_id, ...group };
+}
+
+function react(message, emoji) {
+  const added = !message.reactions[emoji]?.includes(state.me);
+  return happen(() => ({ type: "reaction_changed", emoji, added, ...of(message) }));
+}
+
+function edit(message) {
+  return happen(async () => {
+    const text = await ask("What it should say", plain(message, nameOf), 60000);
+    return text ? { type: "message_edited", message: segmentsOf(text, namesHere()), ...of(message) } : null;
+  });
 }
 
 function quote(id) {
@@ -430,5 +464,11 @@ follow({
     message.recalled = true;
     drawMessages();
   },
-  state: () => loadState().catch(showError),
+  edit: ({ message_id, message: segments }) => {
+    const message = open.messages.get(message_id);
+    if (!message) return;
+    Object.assign(message, { message: segments, edited: true });
+    drawMessages();
+  },
+  notice: hear,
 });

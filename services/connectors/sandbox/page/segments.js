@@ -26,10 +26,29 @@ export function drawSegment({ type, data }, look) {
         : document.createTextNode(`[image ${data.url}]`);
     case "emoji":
       return make("span", { class: "other" }, `emoji ${data.name || data.id}`);
+    case "dice":
+      return make("span", { class: "other" }, `🎲 ${data.result || "a die"}`);
+    case "rps":
+      return make("span", { class: "other" }, `✊ ${data.result || "rock, paper, scissors"}`);
+    case "shake":
+      return make("span", { class: "other" }, "shakes the window");
+    case "poke":
+      return make("span", { class: "other" }, `pokes ${data.name || `${data.kind} ${data.id}`}`);
+    case "contact":
+      return make("span", { class: "other" }, `${data.kind === "group" ? "group" : "contact"} ${data.id}`);
+    case "location":
+      return make("span", { class: "other" }, `📍 ${data.title || ""} ${data.latitude}, ${data.longitude}`);
+    case "forward":
+      return drawForward(data, look);
+    case "card":
+      return make("pre", { class: "card" }, data.content);
+    case "music":
+      if (!isWeb(data.url)) return make("span", { class: "other" }, `🎵 ${data.title || `${data.kind} ${data.id}`}`);
     case "voice":
     case "video":
     case "file":
     case "link":
+      // falls through from music, which may have an address
       if (isWeb(data.url)) {
         const label = data.title || data.name || data.url;
         const link = { href: data.url, target: "_blank", rel: "noopener noreferrer" };
@@ -37,6 +56,13 @@ export function drawSegment({ type, data }, look) {
       }
   }
   return make("code", { class: "other" }, `${type} ${JSON.stringify(data)}`);
+}
+
+function drawForward({ nodes }, look) {
+  const lines = nodes.map(({ user, name, message }) =>
+    make("div", {}, make("strong", {}, name || user), " ", ...message.map((segment) => drawSegment(segment, look))),
+  );
+  return make("div", { class: "forward" }, ...lines);
 }
 
 function isWeb(url) {

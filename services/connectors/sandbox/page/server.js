@@ -19,7 +19,7 @@ export async function call(method, path, body) {
   return answer;
 }
 
-// Follows the stream for ever. `on` has open, lost, message, recall and state.
+// Follows the stream for ever. `on` has open, lost, message, edit, recall and notice.
 export function follow(on) {
   const source = new EventSource("api/stream");
   source.onopen = on.open;
@@ -29,6 +29,7 @@ export function follow(on) {
     if (source.readyState === EventSource.CLOSED) setTimeout(() => follow(on), 2000);
   };
   source.onmessage = (event) => on.message(JSON.parse(event.data));
-  source.addEventListener("recall", (event) => on.recall(JSON.parse(event.data)));
-  source.addEventListener("state", on.state);
+  for (const kind of ["edit", "recall", "notice"]) {
+    source.addEventListener(kind, (event) => on[kind](JSON.parse(event.data)));
+  }
 }

@@ -8,9 +8,11 @@ import msgspec
 import pytest
 
 from connectors.sandbox import message as msg
+from connectors.sandbox.notice import encode_notice
 from onebus import segment as seg
-from onebus.errors import BadParams
-from onebus.ids import MessageId
+from onebus.errors import BadParams, NotFound
+from onebus.event import Event, group_chat
+from onebus.ids import ChatId, MessageId
 from onebus.segment import Segment, Segments
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "sandbox"
@@ -33,14 +35,27 @@ def test_encode(given: Any, expect: Any) -> None:
     assert msg.encode_segment(msgspec.convert(given, Segment)) == expect
 
 
+@pytest.mark.parametrize(("given", "expect"), cases("notice.json"))
+def test_notice(given: Any, expect: Any) -> None:
+    assert encode_notice(msgspec.convert(given, Event)) == expect
+
+
 def test_what_people_write_comes_back_as_written() -> None:
+    text = {"type": "text", "data": {"text": "x"}}
+    node = {"user": "bob", "name": "Bob", "time": 5, "message": [text]}
     written = [
         {"type": "reply", "data": {"message_id": "m1"}},
         {"type": "mention", "data": {"user": "all"}},
-        {"type": "text", "data": {"text": "x"}},
+        text,
         {"type": "image", "data": {"url": "http://example.com/"}},
+        {"type": "image", "data": {"url": "http://example.com/", "flash": True}},
+        {"type": "dice", "data": {"result": "6"}},
+        {"type": "shake", "data": {}},
+        {"type": "unknown", "data": {"kind": "hologram", "data": {"beam": 3}}},
+        {"type": "forward", "data": {"id": "", "nodes": [node]}},
     ]
-    segments = msg.decode_message(msgspec.convert(written, list[msg.Part]), None)
+    given = [*written[:-1], {"type": "forward", "data": {"nodes": [node]}}]
+    segments = msg.decode_message(msgspec.convert(given, list[msg.Part]))
     assert [msg.encode_segment(segment) for segment in segments] == written
 
 
@@ -50,9 +65,16 @@ def test_what_people_write_comes_back_as_written() -> None:
         ("", None, "empty"),
         ([], None, "empty"),
         ("x" * (msg.MAX_MESSAGE_BYTES + 1), None, "larger"),
-        ([msg.TextPart(msg.TextData("x"))] * (msg.MAX_SEGMENTS + 1), None, "at most 1000 segments"),
-        ([msg.ReplyPart(msg.ReplyData("m1"))], "m2", "one other message"),
-        ([msg.MentionPart(msg.MentionData(""))], None, "mention.user must be"),
+        ([msg.Part("text", {"text": "x"})] * (msg.MAX_SEGMENTS + 1), None, "at most 1000 segments"),
+        ([msg.Part("reply", {"message_id": "m1"})], "m2", "one other message"),
+        ([msg.Part("mention", {"user": ""})], None, "mention.user must be"),
+        ([msg.Part("dance")], None, "no segment 'dance'"),
+        ([msg.Part("dice", {"result": "6", "colour": "red"})], None, "'dice' has no colour"),
+        ([msg.Part("dice", {"result": 6})], None, "Expected `str`"),
+        ([msg.Part("location", {"latitude": 1.5})], None, "missing required field `longitude`"),
+        ([msg.Part("anonymous")], None, "beside"),
+        ([msg.Part("forward", {"nodes": []})], None, "1 to 100 nodes"),
+        ([msg.Part("voice", {"file": "base64://AA"})], None, "keeps no files"),
     ],
 )
 def test_messages_that_cannot_be(message: Any, reply_to: str | None, says: str) -> None:
@@ -65,7 +87,7 @@ def test_messages_that_cannot_be(message: Any, reply_to: str | None, says: str) 
 )
 def test_images_are_on_the_web(url: str) -> None:
     with pytest.raises(BadParams, match="http or https"):
-        msg.decode_message([msg.ImagePart(msg.ImageData(url))], None)
+        msg.decode_message([msg.Part("image", {"url": url})])
 
 
 @pytest.mark.parametrize("file", ["base64://AA==", "file:///etc/passwd", "media-id", "/etc/passwd"])
@@ -85,6 +107,35 @@ def test_media_that_a_bot_sends_has_its_address() -> None:
     (image,) = msg.decode_sent((seg.Image("https://example.com/a.png"),))
     assert isinstance(image, seg.Image)
     assert image.url == "https://example.com/a.png"
+
+
+def forward_in(depth: int) -> msg.Part:
+    inner: Any = "x" if depth == 1 else [forward_in(depth - 1)]
+    return msg.Part("forward", {"nodes": [{"user": "bob", "message": inner}]})
+
+
+def test_how_deep_forwards_are() -> None:
+    deepest = msgspec.to_builtins(forward_in(msg.MAX_FORWARDS))
+    assert msg.decode_message(msgspec.convert([deepest], list[msg.Part]))
+    deeper = msgspec.to_builtins(forward_in(msg.MAX_FORWARDS + 1))
+    with pytest.raises(BadParams, match="3 deep"):
+        msg.decode_message(msgspec.convert([deeper], list[msg.Part]))
+
+
+def test_a_forwards_id_says_where_it_is() -> None:
+    chat = group_chat(ChatId("a.b"))
+    segments = (seg.Text("x"), seg.Forward(nodes=(seg.Node(content=(seg.Text("y"),)),)))
+    (_, forward) = msg.with_forward_ids(segments, chat, MessageId("m1"))
+    assert isinstance(forward, seg.Forward)
+    assert msg.place_of_forward(forward.id) == (chat, "m1", 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "m1", "m1.0.group", "m1.x.group.a", "m1.0.guild.a", "m1.².group.a"]
+)
+def test_ids_that_are_no_forwards(name: str) -> None:
+    with pytest.raises(NotFound):
+        msg.place_of_forward(name)
 
 
 def test_every_other_segment_is_kept() -> None:

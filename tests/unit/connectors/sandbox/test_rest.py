@@ -1,43 +1,22 @@
 """REST and page over HTTP, as people and tests use them."""
 
 from io import BytesIO
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from connectors.sandbox import Connector
+from connectors.sandbox.rest import ASSETS
 from onebus import action as act
 from onebus import event as ev
 from onebus import segment as seg
 from onebus.event import group_chat, private_chat
 from onebus.ids import ChatId, UserId
 
+from .calls import get, listed, post, say
 from .conftest import BASE, Client, Sandbox
 
 LOBBY = group_chat(ChatId("lobby"))
-
-
-async def post(client: Client, path: str, body: Any, status: int = 200) -> Any:
-    async with client.post(f"{BASE}/api/{path}", json=body) as response:
-        assert response.status == status, await response.text()
-        return await response.json()
-
-
-async def get(client: Client, path: str, status: int = 200, /, **query: str) -> Any:
-    async with client.get(f"{BASE}/api/{path}", params=query) as response:
-        assert response.status == status, await response.text()
-        return await response.json()
-
-
-async def say(client: Client, user: str, message: Any, **more: Any) -> str:
-    answer = await post(client, "messages", {"user": user, "message": message, **more})
-    assert list(answer) == ["message_id"]
-    return str(answer["message_id"])
-
-
-async def listed(client: Client, **query: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (await get(client, "messages", 200, **query))["messages"]
-    return found
 
 
 async def test_a_message_is_in_the_log_before_it_is_answered(
@@ -66,6 +45,11 @@ async def test_a_message_as_it_is_listed(client: Client) -> None:
             "message": [{"type": "text", "data": {"text": "hello"}}],
             "time": 1_767_225_600,
             "recalled": False,
+            "edited": False,
+            "anonymous": False,
+            "notice": False,
+            "pinned": False,
+            "reactions": {},
         }
     ]
 
@@ -135,6 +119,7 @@ async def test_listings_that_cannot_be(client: Client, query: dict[str, str], st
         ({"user": "alice", "message": "x", "group": "\u202e"}, "group must be"),
         ({"user": "alice", "message": "x", "name": "\x1b[2J"}, "name must be"),
         ({"user": "demo", "message": "x"}, "is the bot"),
+        ({"user": "alice", "message": "x", "anonymous": 1}, "Expected `bool`"),
     ],
 )
 async def test_bodies_that_cannot_be(
@@ -208,6 +193,11 @@ async def test_state_names_everybody_with_their_number(client: Client) -> None:
         "name": "Alice",
         "is_bot": False,
         "onebot_id": 4719129099958988,
+        "sex": "unknown",
+        "age": 0,
+        "friend": False,
+        "remark": "",
+        "likes": 0,
     }
     assert users["12345"]["onebot_id"] == 12345
     assert users["demo"]["is_bot"]
@@ -225,6 +215,7 @@ async def test_state_names_everybody_with_their_number(client: Client) -> None:
         "role": "owner",
         "card": "",
         "title": "",
+        "title_expires_at": 0,
         "muted_until": 0,
         "onebot_id": users["alice"]["onebot_id"],
     }
@@ -266,9 +257,113 @@ async def test_leaving_is_told(sandbox: Sandbox, client: Client) -> None:
     left = sandbox.memory.events()[-1]
     assert isinstance(left, ev.MemberLeft)
     assert (left.user.id, left.operator, left.chat.id) == ("alice", "alice", "a/b")
-    for user, status in (("alice", 404), ("demo", 400)):
+    for user, status in (("alice", 404), ("demo", 200)):
         async with client.delete(f"{BASE}/api/groups/a%2Fb/members/{user}") as response:
             assert response.status == status
+
+
+async def test_nothing_is_told_of_groups_without_the_bot(sandbox: Sandbox, client: Client) -> None:
+    await say(client, "alice", "x", group="lobby")
+    async with client.delete(f"{BASE}/api/groups/lobby/members/demo") as response:
+        assert response.status == 200
+    before = sandbox.memory.events()
+    await post(client, "groups/lobby/members", {"user": "bob"})
+    await post(client, "groups", {"group": "lobby", "name": "The hall"})
+    body = {"user": "alice", "message": "anybody?", "group": "lobby"}
+    assert "the bot is not in the group" in (await post(client, "messages", body, 403))["error"]
+    assert sandbox.memory.events() == before
+    await post(client, "groups/lobby/members", {"user": "demo"})
+    assert isinstance(sandbox.memory.events()[-1], ev.MemberJoined)
+    await say(client, "alice", "there you are", group="lobby")
+
+
+async def test_people_are_described(sandbox: Sandbox, client: Client) -> None:
+    await post(client, "users", {"user": "alice", "name": "Alice", "sex": "female", "age": 30})
+    await say(client, "alice", "x")
+    event = sandbox.memory.events()[0]
+    assert isinstance(event, ev.MessageReceived)
+    assert event.sender == ev.User(UserId("alice"), "Alice", "female", 30)
+    for wrong in ({"sex": "robot"}, {"age": -1}, {"age": 201}, {"name": "a\nb"}):
+        await post(client, "users", {"user": "alice", **wrong}, 400)
+
+
+async def test_writing_privately_makes_a_friend(sandbox: Sandbox, client: Client) -> None:
+    for text in ("hello", "again"):
+        await say(client, "alice", text)
+    await post(client, "events", {"type": "friend_removed", "user": "alice"})
+    await say(client, "alice", "still there?")
+    await say(client, "alice", "x", group="lobby")
+    await say(client, "alice", "you know me from the lobby")
+    events = sandbox.memory.events()
+    private = [e for e in events if isinstance(e, ev.MessageReceived) and e.membership is None]
+    assert [e.relation for e in private] == ["friend", "friend", "other", "group"]
+    assert [type(e) for e in events if e not in private] == [ev.FriendRemoved, ev.MessageReceived]
+
+
+async def test_a_tip_of_the_system(sandbox: Sandbox, client: Client) -> None:
+    await say(client, "alice", "anonymous messages are allowed", group="lobby", notice=True)
+    (event,) = sandbox.memory.events()
+    assert isinstance(event, ev.MessageReceived)
+    assert event.notice
+    assert [m["notice"] for m in await listed(client, group="lobby")] == [True]
+    await post(client, "messages", {"user": "alice", "message": "x", "notice": True}, 400)
+
+
+async def test_writing_anonymously(sandbox: Sandbox, client: Client) -> None:
+    messages = [
+        await say(client, user, "guess who", group="lobby", anonymous=True)
+        for user in ("alice", "alice", "bob")
+    ]
+    masks = []
+    for event in sandbox.memory.events():
+        assert isinstance(event, ev.MessageReceived)
+        assert event.anonymous is not None
+        assert (event.sender.id, event.sender.name) == (event.anonymous.id, event.anonymous.name)
+        assert event.membership is None
+        assert "alice" not in str(event)
+        masks.append(event.anonymous)
+    assert masks[0] == masks[1] != masks[2]
+    async with client.delete(
+        f"{BASE}/api/messages/{messages[0]}?user=alice&group=lobby"
+    ) as response:
+        assert response.status == 200
+    recalled = sandbox.memory.events()[-1]
+    assert isinstance(recalled, ev.MessageRecalled)
+    assert recalled.operator == recalled.sender == masks[0].id
+    await post(client, "messages", {"user": "alice", "message": "x", "anonymous": True}, 400)
+    await post(client, "groups", {"group": "lobby", "anonymous": False})
+    body = {"user": "alice", "message": "x", "group": "lobby", "anonymous": True}
+    assert "anonymously" in (await post(client, "messages", body, 403))["error"]
+
+
+async def test_people_write_every_kind_of_segment(sandbox: Sandbox, client: Client) -> None:
+    url = "https://example.com/x"
+    forward = {"nodes": [{"user": "bob", "message": "first"}, {"user": "eve", "message": "second"}]}
+    await say(
+        client,
+        "alice",
+        [
+            {"type": "emoji", "data": {"id": "14"}},
+            *({"type": kind, "data": {"url": url}} for kind in ("voice", "video", "file")),
+            {"type": "location", "data": {"latitude": 1.5, "longitude": 2.5}},
+            {"type": "contact", "data": {"kind": "user", "id": "bob"}},
+            {"type": "link", "data": {"url": url, "title": "X"}},
+            {"type": "music", "data": {"kind": "qq", "id": "1"}},
+            {"type": "card", "data": {"format": "json", "content": "{}"}},
+            {"type": "poke", "data": {"kind": "1", "id": "-1"}},
+            *({"type": kind} for kind in ("dice", "rps", "shake")),
+            {"type": "unknown", "data": {"kind": "hologram"}},
+            {"type": "forward", "data": forward},
+        ],
+    )
+    (event,) = sandbox.memory.events()
+    assert isinstance(event, ev.MessageReceived)
+    kinds = [type(segment) for segment in event.segments]
+    missing = set(get_args(seg.Segment)) - set(kinds)
+    assert missing == {seg.Text, seg.Mention, seg.Reply, seg.Image, seg.Anonymous}
+    bundle = event.segments[-1]
+    assert isinstance(bundle, seg.Forward)
+    assert [node.user for node in bundle.nodes] == ["bob", "eve"]
 
 
 async def test_the_muted_cannot_write(sandbox: Sandbox, client: Client) -> None:
@@ -296,7 +391,7 @@ async def test_the_page_runs_nothing_that_is_not_its_own(client: Client) -> None
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         text = await response.text()
     assert "//" not in text.replace("https://… address", "")
-    for name in ("app.js", "segments.js", "server.js", "style.css", "icon.svg"):
+    for name in ASSETS:
         async with client.get(f"{BASE}/{name}") as response:
             assert response.status == 200
             assert response.headers["X-Content-Type-Options"] == "nosniff"

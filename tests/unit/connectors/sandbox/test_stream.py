@@ -85,7 +85,35 @@ async def test_recalls_and_changes_of_groups(client: Client) -> None:
         kind, data = await live.event()
         assert (kind, data["message_id"], data["group"]) == ("recall", message, "lobby")
         await client.post(f"{BASE}/api/groups/lobby/members", json={"user": "bob"})
-        assert await live.event() == ("state", {})
+        kind, data = await live.event()
+        assert kind == "notice"
+        assert data == {
+            "type": "member_joined",
+            "time": data["time"],
+            "group": "lobby",
+            "peer": None,
+            "user": "bob",
+            "operator": "bob",
+            "how": "approve",
+        }
+
+
+@pytest.mark.parametrize("query", ["", "?user=alice"])
+async def test_edits_as_they_come(client: Client, query: str) -> None:
+    message = await say(client, "alice", "helo")
+    async with streaming(client, query) as live:
+        edit = {"type": "message_edited", "user": "alice", "message_id": message, "message": "hi"}
+        await client.post(f"{BASE}/api/events", json=edit)
+        assert await live.event() == (
+            "edit",
+            {
+                "message_id": message,
+                "group": None,
+                "peer": "alice",
+                "message": [{"type": "text", "data": {"text": "hi"}}],
+                "edited": True,
+            },
+        )
 
 
 @pytest.mark.parametrize("query", ["?group=lobby", "?user=alice"])

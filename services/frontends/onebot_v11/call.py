@@ -1,0 +1,96 @@
+"""One call of an action: its parameters in the account's own terms, and the way to its owner."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from frontends.onebot_v11.cq import RawSegment
+from frontends.onebot_v11.from_onebot import from_onebot_message, wire_ids
+from frontends.onebot_v11.lookup import StoredMessage
+from frontends.onebot_v11.params import read_bool, read_id, read_optional_id
+from frontends.onebot_v11.references import Numbers, References
+from frontends.onebot_v11.retcode import Answer
+from frontends.onebot_v11.view import View
+from onebus.action import Action
+from onebus.event import Chat, User, group_chat, private_chat
+from onebus.ids import ChatId, UserId
+from onebus.segment import Segments
+
+if TYPE_CHECKING:
+    from frontends.onebot_v11.session import Identity, Session
+
+R = TypeVar("R")
+
+
+class Call:
+    """One call of an action. `notes` collects what went differently than asked.
+
+    `as_text`: the parameters came from a query or form. What reads a parameter raises BadParams,
+    and NotFound for an id that nobody has.
+    """
+
+    def __init__(self, session: "Session", params: Mapping[str, Any], *, as_text: bool) -> None:
+        self.session = session
+        self.params = params
+        self.as_text = as_text
+        self.notes: list[str] = []
+
+    async def identity(self) -> "Identity":
+        """Who the account is. Raises AccountOffline or BusError."""
+        return await self.session.identity()
+
+    async def ask(self, action: Action[R]) -> R:
+        """Let the account's owner do it. Raises ActionError or BusError."""
+        return await self.session.caller.call(self.session.account, action)
+
+    async def run(self, name: str, params: Mapping[str, Any]) -> Answer:
+        """Run another action as part of this one, in the same form."""
+        return await self.session.execute(name, params, as_text=False)
+
+    async def user(self) -> UserId:
+        """The parameter `user_id`."""
+        return await (await self.identity()).lookup.user(read_id(self.params, "user_id"))
+
+    async def group(self) -> ChatId:
+        """The parameter `group_id`."""
+        return await (await self.identity()).lookup.group(read_id(self.params, "group_id"))
+
+    async def chat(self) -> Chat:
+        """The group of `group_id` if it is given, else the private chat with `user_id`."""
+        if read_optional_id(self.params, "group_id") is not None:
+            return group_chat(await self.group())
+        return private_chat(await self.user())
+
+    async def message(self, *names: str) -> StoredMessage:
+        """The message of `message_id`, or of the first of these names that is given."""
+        message_id = read_id(self.params, *(names or ("message_id",)))
+        return await (await self.identity()).lookup.message(message_id)
+
+    async def segments(self, raw: Sequence[RawSegment], chat: Chat) -> Segments:
+        """Segments as a bot wrote them, ready to be sent to this chat. Raises BadParams."""
+        natives = await (await self.identity()).lookup.natives(wire_ids(raw), chat)
+        translated = from_onebot_message(raw, natives)
+        self.notes += translated.notes
+        return translated.segments
+
+    def fresh(self) -> bool:
+        """The parameter `no_cache`."""
+        return read_bool(self.params, "no_cache", default=False)
+
+    async def view(self, wanted: References) -> View:
+        """How the bot sees the account, with the numbers of these ids."""
+        identity = await self.identity()
+        return View(
+            identity.self_id,
+            identity.record.self_user.id,
+            await identity.lookup.numbers(wanted),
+            self.session.config.post_message_format,
+        )
+
+    async def numbers(self, users: Iterable[User], *groups: ChatId) -> Numbers:
+        """The numbers of these users and groups."""
+        wanted = References(frozenset(user.id for user in users), frozenset(groups))
+        return await (await self.identity()).lookup.numbers(wanted)
+
+
+Handler: TypeAlias = Callable[[Call], Awaitable[Any]]
+"""What an action does: the answer's `data`, or the whole `retcode.Answer` if it is not `ok`."""

@@ -1,0 +1,44 @@
+"""An event on its way out: its JSON, and what a transport must know of it without reading that."""
+
+from collections.abc import Collection
+
+from msgspec import Struct
+
+from frontends.onebot_v11.view import Fields
+from onebus.codec import encode
+
+_DETAIL = ("message_type", "notice_type", "request_type", "meta_event_type")
+
+
+class Frame(Struct, frozen=True):
+    """One event as bots get it, encoded once for all of them.
+
+    `name` is its types with dots between, as in `notice.group_increase.approve`; `chat` is equal
+    for events that must keep their order.
+    """
+
+    body: bytes
+    name: str
+    chat: str
+    self_id: int
+    sequence: int
+
+
+def frame_of(fields: Fields, sequence: int) -> Frame:
+    """An event's fields → its frame. For `message_sent` the type is that of the message."""
+    post_type = fields["post_type"]
+    detail = next((str(fields[key]) for key in _DETAIL if key in fields), "")
+    name = ".".join(filter(None, (post_type, detail, str(fields.get("sub_type") or ""))))
+    return Frame(encode(fields), name, _chat(fields), int(fields["self_id"]), sequence)
+
+
+def wanted(name: str, events: Collection[str]) -> bool:
+    """Whether a filter lets an event of this name through; an empty one lets all."""
+    return not events or any(f"{name}.".startswith(f"{wish}.") for wish in events)
+
+
+def _chat(fields: Fields) -> str:
+    for key in ("group_id", "user_id"):
+        if fields.get(key):
+            return f"{key}={fields[key]}"
+    return ""

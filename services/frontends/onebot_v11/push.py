@@ -1,0 +1,133 @@
+"""The bots that onebus goes to: one connection for each, of one process at a time.
+
+Each target is claimed, so any number of processes may run: one serves it, and another takes over
+when that one ends. Events are live: what happened while nobody served a target is not sent later.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Protocol, TypeAlias
+
+import aiohttp
+
+from frontends.onebot_v11.session import Identity, Session, Sessions
+from frontends.onebot_v11.target import Target, targets
+from onebus.backoff import Backoff
+from onebus.errors import BusError, OnebusError
+from onebus.frontend import FrontendKit
+from onebus.lease import Lease
+from onebus.service import Role, guarded
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_S = 10.0
+
+
+class Claim:
+    """A target that is ours, until another process proves otherwise."""
+
+    def __init__(self, lease: Lease, key: str) -> None:
+        self._lease = lease
+        self._key = key
+
+    async def sure(self) -> None:
+        """Wait until it is certain at this moment; asked right before everything that is sent."""
+        backoff = Backoff(0.05, 0.2)
+        while not self._lease.owned(self._key):
+            await backoff.wait()
+
+
+class Pusher(Protocol):
+    """Serves one target for as long as it is ours."""
+
+    async def run(self) -> None:
+        """Until cancelled; then nothing of it is left open."""
+
+    async def drain(self) -> None:
+        """Send what is under way, and say goodbye."""
+
+
+class MakePusher(Protocol):
+    """How a transport makes a pusher."""
+
+    def __call__(
+        self, session: Session, target: Target, claim: Claim, http: aiohttp.ClientSession
+    ) -> Pusher:
+        """For this bot, as it sees the account."""
+
+
+Makers: TypeAlias = Mapping[str, MakePusher]
+
+
+class Push(Role):
+    """Serves all targets of the roles that it has a maker for."""
+
+    def __init__(self, sessions: Sessions, kit: FrontendKit, makers: Makers) -> None:
+        self._makers = makers
+        self._lease = kit.lease()
+        self._serving: dict[str, Pusher] = {}
+        self._targets = [
+            (session.for_bot(target.config), target)
+            for session in sessions.all()
+            for target in targets(session.account, session.config)
+            if target.role in makers
+        ]
+
+    async def run(self) -> None:
+        """Serve what this process can claim, until cancelled."""
+        if not self._targets:
+            await super().run()
+        # Its own connections, each used once: whether a bot took an event is certain only if
+        # nothing was written, and on a kept connection a bot may hang up while we write.
+        connector = aiohttp.TCPConnector(force_close=True, limit=0)
+        async with (
+            aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http,
+            asyncio.TaskGroup() as group,
+        ):
+            group.create_task(self._lease.run("target"))
+            for session, target in self._targets:
+                work = partial(self._serve, session, target, http)
+                group.create_task(self._lease.hold(target.key, work))
+
+    async def drain(self) -> None:
+        """Let every bot go in an orderly manner, then let other processes have them."""
+        await asyncio.gather(*(pusher.drain() for pusher in list(self._serving.values())))
+        await self._lease.release()
+
+    async def _serve(self, session: Session, target: Target, http: aiohttp.ClientSession) -> None:
+        backoff = Backoff()
+        claim = Claim(self._lease, target.key)
+        while True:
+            pusher = self._makers[target.role](session, target, claim, http)
+            self._serving[target.key] = pusher
+            try:
+                await guarded(pusher.run(), f"{target.account} {target.name}")
+            except BusError as error:
+                logger.debug("%s: %s: %s", target.account, target.name, error)
+                await backoff.wait()
+            except OnebusError as error:
+                logger.warning("%s: %s: %s", target.account, target.name, error)
+                await backoff.wait()
+            finally:
+                del self._serving[target.key]
+
+
+async def known(session: Session) -> Identity:
+    """Wait until it is known who the account is; nothing is sent without its self_id.
+
+    Said in the log once it takes longer than a start does.
+    """
+    backoff = Backoff(0.1, 1)
+    said = ""
+    patience_until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return await session.identity()
+        except BusError as error:
+            if str(error) != said and time.monotonic() > patience_until:
+                said = str(error)
+                logger.info("%s: its bots wait: %s", session.account, said)
+        await backoff.wait()
