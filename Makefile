@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup run check test test-browser compose-test docs clean
+.PHONY: help setup run check test test-browser compose-test mutants docs clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ test-browser: $(STAMP) ## The sandbox page in headless Chromium (needs Debian's 
 
 compose-test: $(STAMP) ## docker compose up, with stand-in images where no registry is reachable (root)
 	deploy/docker/standin/engine.sh $(BIN)/pytest -m compose $(ARGS)
+
+mutants: $(STAMP) ## Plant faults in copies; the test named for each must fail (5 minutes)
+	$(BIN)/python -m tests.mutants.run $(ARGS)
 
 clean: ## Remove what setup, check and test made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
