@@ -1,12 +1,13 @@
 """The sandbox's page in headless Chromium, against a running `onebus up`."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, Route, async_playwright, expect
 from tests.e2e.processes import Account, onebus, write_config
 
 pytestmark = pytest.mark.browser
@@ -289,3 +290,25 @@ async def test_it_comes_back_by_itself(browser: Browser, tmp_path: Path) -> None
             await demo.say("I was away", user="alice")
             await expect(alice.page.locator("#live")).to_have_text("live", timeout=15_000)
             await expect(alice.page.locator(".message")).to_contain_text("I was away")
+
+
+async def test_who_types_while_messages_load_keeps_the_focus(
+    browser: Browser, demo: Account
+) -> None:
+    page = (await come_in(browser, demo, "alice")).page
+    await open_group(page, "slow")
+    loaded = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await loaded.wait()
+        await route.continue_()
+
+    await page.route("**/api/messages?*", hold)
+    async with page.expect_response("**/api/messages?*"):
+        await page.get_by_role("button", name="Sandbox bot").click()
+        await page.get_by_label("New group").fill("typed meanwhile")
+        loaded.set()
+    await expect(page.locator("#chat-name")).to_have_text("Sandbox bot")
+    await expect(page.get_by_label("New group")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#chat-name")).to_have_text("typed meanwhile")

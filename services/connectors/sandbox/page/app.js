@@ -127,8 +127,11 @@ async function openChat(chat) {
   drawHeader();
   drawMessages();
   await loadMessages().catch(showError);
-  if (!narrow()) $("text").focus();
+  if (!narrow() && open.chat === chat && !isTyping()) $("text").focus();
 }
+
+// Whoever has begun to type elsewhere while messages were loading must not end up here.
+const isTyping = () => document.activeElement?.matches("input, textarea, select") ?? false;
 
 async function loadMessages() {
   const chat = open.chat;
@@ -387,6 +390,7 @@ $("group-form").addEventListener("submit", (event) => {
   const name = $("group").value.trim();
   if (!name) return;
   $("group").value = "";
+  $("group").blur();
   openChat(groupChat(name));
 });
 $("composer").addEventListener("submit", (event) => {
