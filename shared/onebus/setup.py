@@ -36,7 +36,24 @@ class Storage(Struct, frozen=True):
 
 def wanted(prefix: str, storage: Storage, now_s: float) -> list[dict[str, Any]]:
     """The configuration of every stream, as the server's API takes it."""
-    events = {
+    first_seq = int((now_s - EPOCH_S) * SEQUENCES_PER_SECOND)
+    buckets = {
+        "accounts": 0,
+        "ids": 0,
+        "sessions": SESSION_TTL_S,
+        "claims": 0,
+        "cursors": 0,
+        "tokens": TOKENS_TTL_S,
+        "idempotency": IDEMPOTENCY_TTL_S,
+        "sandbox": 0,
+    }
+    made = [_bucket(f"{prefix}_{name}", ttl_s, storage) for name, ttl_s in buckets.items()]
+    return [_events(prefix, storage, first_seq), _deferred(prefix, storage, first_seq), *made]
+
+
+def _events(prefix: str, storage: Storage, first_seq: int) -> dict[str, Any]:
+    """The event log."""
+    return {
         "name": f"{prefix}_events",
         "subjects": [f"{prefix}.{subjects.EVENTS}"],
         "storage": "file",
@@ -49,12 +66,15 @@ def wanted(prefix: str, storage: Storage, now_s: float) -> list[dict[str, Any]]:
         "max_consumers": 10_000,
         "duplicate_window": _ns(min(storage.max_age_s, 120) or 120),
         # A log that is made anew must not use numbers that bots still remember.
-        "first_seq": int((now_s - EPOCH_S) * SEQUENCES_PER_SECOND),
+        "first_seq": first_seq,
         "num_replicas": storage.replicas,
         "metadata": {"onebus.version": VERSION},
     }
-    # When it is full a new action is refused: what was accepted is never pushed out.
-    deferred = {
+
+
+def _deferred(prefix: str, storage: Storage, first_seq: int) -> dict[str, Any]:
+    """Actions that wait. When it is full a new one is refused: none is ever pushed out."""
+    return {
         "name": f"{prefix}_deferred",
         "subjects": [f"{prefix}.{subjects.DEFERRED}"],
         "storage": "file",
@@ -67,22 +87,10 @@ def wanted(prefix: str, storage: Storage, now_s: float) -> list[dict[str, Any]]:
         "max_msgs_per_subject": 1,
         "max_bytes": MAX_DEFERRED_BYTES,
         "max_consumers": 10_000,
-        "first_seq": events["first_seq"],  # cursors outlive the stream
+        "first_seq": first_seq,  # cursors outlive the stream
         "num_replicas": storage.replicas,
         "metadata": {"onebus.version": VERSION},
     }
-    buckets = {
-        "accounts": 0,
-        "ids": 0,
-        "sessions": SESSION_TTL_S,
-        "claims": 0,
-        "cursors": 0,
-        "tokens": TOKENS_TTL_S,
-        "idempotency": IDEMPOTENCY_TTL_S,
-        "sandbox": 0,
-    }
-    made = [_bucket(f"{prefix}_{name}", ttl_s, storage) for name, ttl_s in buckets.items()]
-    return [events, deferred, *made]
 
 
 def _bucket(name: str, ttl_s: float, storage: Storage) -> dict[str, Any]:
