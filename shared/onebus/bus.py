@@ -314,7 +314,10 @@ class Bus:
         problem = f"{type(error).__name__}: {error}"
         if problem != self._last_problem:
             self._last_problem = problem
-            logger.warning("NATS at %s: %s", self.where(), problem)
+            hint = (
+                "" if self.ready.is_set() else "; trying on (bus.url or NATS_URL says where it is)"
+            )
+            logger.warning("NATS at %s: %s%s", self.where(), problem, hint)
 
     async def _watch(self) -> None:
         """Notice a connection that only looks alive and force a new one; end with one that ended.
