@@ -61,12 +61,13 @@ class StoreRefused(BusError):
 
 
 class StreamEntry(Struct, frozen=True):
-    """A message of a stream: where, and what."""
+    """A message of a stream: where, what, and when it was stored; 0 where that was not asked."""
 
     subject: str
     sequence: int
     body: bytes
     headers: dict[str, str]
+    stored_at_ms: int = 0
 
 
 class Bus:

@@ -11,6 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -18,6 +19,7 @@ from onebus import subjects
 from onebus.backoff import Backoff
 from onebus.bus import (
     ANOTHER_WRITE_IN_FLIGHT,
+    NOT_FOUND_CODES,
     WRONG_LAST_SEQUENCE,
     Bus,
     NoResponders,
@@ -35,15 +37,18 @@ logger = logging.getLogger(__name__)
 
 ATTEMPT_S = 2.0
 READ_S = 10.0
+LAG_S = 0.05
+PAGE = 500
 STORAGE_FULL = frozenset({10023, 10047, 10077})
 
 
 class Stored(Struct, frozen=True):
-    """An event with its place in the log."""
+    """An event with its place in the log; `stored_at_ms` is 0 for one that was got by itself."""
 
     sequence: int
     subject: str
     event: Event
+    stored_at_ms: int = 0
 
 
 class Log:
@@ -113,6 +118,30 @@ class Log:
         info = await self._bus.api(f"STREAM.INFO.{self.stream}", timeout_s=2)
         return self._seen(int(info["state"]["last_seq"]))
 
+    async def first(self) -> int:
+        """The first sequence that the log still has."""
+        info = await self._bus.api(f"STREAM.INFO.{self.stream}", timeout_s=2)
+        return int(info["state"]["first_seq"])
+
+    async def page(self, where: str, start: int, *, limit: int = PAGE) -> list[Stored]:
+        """The first events at a filter from `start` on, in order; none only if there are none.
+
+        The node that is read may lag behind, so the leader is asked before saying so. Events that
+        cannot be read are left out; a page of nothing else begins again behind them.
+        """
+        while True:
+            found: list[Stored] = []
+            handled = start - 1
+            async with self._reader([where], found.append, start=start, limit=limit) as reader:
+                await _caught_up(reader)
+                handled = reader.handled
+            if found:
+                return found
+            if await self._next(where, handled + 1) is None:
+                return []
+            start = handled + 1
+            await asyncio.sleep(LAG_S)
+
     async def read(self, where: str, *, start: int = 1, limit: int = 1000) -> list[Stored]:
         """What is stored now at a filter of `subjects`, oldest first: the last `limit` of it."""
         found: deque[Stored] = deque(maxlen=limit)
@@ -124,22 +153,28 @@ class Log:
     ) -> None:
         """Hand over what is stored now at these filters, from `start` on, in order."""
         async with self.follow(filters, on_event, start=start) as reader:
-            try:
-                async with asyncio.timeout(READ_S):
-                    await reader.caught_up.wait()
-            except TimeoutError:
-                raise BusTimeout("reading the log took too long") from None
+            await _caught_up(reader)
 
     def follow(
         self, filters: Sequence[str], on_event: Callable[[Stored], None], *, start: int
     ) -> Reader:
         """Hand over every event of these filters from `start` on; it must hand off at once."""
+        return self._reader(filters, on_event, start=start, limit=None)
 
+    def _reader(
+        self,
+        filters: Sequence[str],
+        on_event: Callable[[Stored], None],
+        *,
+        start: int,
+        limit: int | None,
+    ) -> Reader:
         def on_entry(entry: StreamEntry) -> None:
             if stored := self.open(entry):
                 on_event(stored)
 
-        return Reader(self._bus, self.stream, self.absolute(filters), on_entry, start=start)
+        where = self.absolute(filters)
+        return Reader(self._bus, self.stream, where, on_entry, start=start, limit=limit)
 
     def absolute(self, filters: Sequence[str]) -> list[str]:
         """Filters of `subjects` as this installation's."""
@@ -159,7 +194,7 @@ class Log:
         if self._prefix + subjects.of_event(event) != entry.subject:
             self._drop(entry, "its body names another subject")
             return None
-        return Stored(entry.sequence, entry.subject, event)
+        return Stored(entry.sequence, entry.subject, event, entry.stored_at_ms)
 
     def _drop(self, entry: StreamEntry, why: str) -> None:
         self.dropped += 1
@@ -171,9 +206,18 @@ class Log:
 
     async def _from_leader(self, sequence: int) -> StreamEntry | None:
         """Ask the leader: a direct get may be answered by a follower that lags behind."""
+        return await self._leader({"seq": sequence})
+
+    async def _next(self, where: str, start: int) -> StreamEntry | None:
+        """The first entry at a filter from `start` on, as the leader knows it."""
+        return await self._leader({"seq": start, "next_by_subj": self._prefix + where})
+
+    async def _leader(self, which: dict[str, Any]) -> StreamEntry | None:
         try:
-            answer = await self._bus.api(f"STREAM.MSG.GET.{self.stream}", {"seq": sequence})
-        except StoreRefused:
+            answer = await self._bus.api(f"STREAM.MSG.GET.{self.stream}", which)
+        except StoreRefused as error:
+            if error.code not in NOT_FOUND_CODES:
+                raise
             return None
         message = answer["message"]
         body = base64.b64decode(message.get("data", ""))
@@ -182,6 +226,15 @@ class Log:
     def _seen(self, sequence: int) -> int:
         self.last_seen = max(self.last_seen, sequence)
         return sequence
+
+
+async def _caught_up(reader: Reader) -> None:
+    """Wait for what is stored now. Raises BusTimeout."""
+    try:
+        async with asyncio.timeout(READ_S):
+            await reader.caught_up.wait()
+    except TimeoutError:
+        raise BusTimeout("reading the log took too long") from None
 
 
 def _hopeless(error: BusError) -> bool:

@@ -35,7 +35,9 @@ class Reader:
     """Entries of a stream from `start` on, in order, each handed to `on_entry` once.
 
     `on_entry` must hand off and return at once. `handled` is the sequence up to which everything
-    that matches the filters was handed over. Use as an async context manager.
+    that matches the filters was handed over. `caught_up` is set once what was waiting has been
+    handed over, or `limit` entries, after which nothing more comes. Use as an async context
+    manager.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class Reader:
         on_entry: Callable[[StreamEntry], None],
         *,
         start: int,
+        limit: int | None = None,
     ) -> None:
         self._bus = bus
+        self._left = limit
         self._stream = stream
         self._filters = list(filters)
         self._on_entry = on_entry
@@ -60,7 +64,6 @@ class Reader:
         self._consumer_sequence = 0
         self._backlog = 0
         self._backlog_known = False
-        self._end_at_creation = 0
         self._group = asyncio.TaskGroup()
 
     async def __aenter__(self) -> "Reader":
@@ -140,8 +143,6 @@ class Reader:
 
     async def _create(self, name: str, inbox: str) -> None:
         """Make the consumer; what it finds waiting is the way to knowing when we caught up."""
-        info = await self._bus.api(f"STREAM.INFO.{self._stream}")
-        self._end_at_creation = int(info["state"]["last_seq"])
         self._consumer_sequence = 0
         config: dict[str, Any] = {
             "name": name,
@@ -184,6 +185,8 @@ class Reader:
             return
         if not message.reply.startswith("$JS.ACK."):  # a server lets nobody else reply like this
             return
+        if self._left == 0:
+            return
         # $JS.ACK.[domain.account.]stream.consumer.delivered.stream_seq.consumer_seq.time.pending…
         tokens = message.reply.split(".")
         first = 2 if len(tokens) < 11 else 4
@@ -193,8 +196,18 @@ class Reader:
             return
         self._consumer_sequence = consumer_sequence
         self.handled = sequence
-        self._on_entry(StreamEntry(message.subject, sequence, message.data, headers or {}))
+        stored_at_ms = int(tokens[first + 5]) // 1_000_000
+        entry = StreamEntry(message.subject, sequence, message.data, headers or {}, stored_at_ms)
+        self._on_entry(entry)
+        self._count()
+
+    def _count(self) -> None:
+        """Note that one more was handed over."""
         self._backlog -= 1
+        if self._left is not None:
+            self._left -= 1
+            if not self._left:
+                self.caught_up.set()
         self._check_caught_up()
 
     async def _answer_status(self, message: Msg, headers: dict[str, str]) -> None:
@@ -204,7 +217,17 @@ class Reader:
             await self._bus.publish(stalled)
         elif int(headers.get("Nats-Last-Consumer", "0")) != self._consumer_sequence:
             self._broken.set()  # the tail was lost
-        elif self._backlog_known:  # what is missing from the backlog was removed meanwhile
+        else:
+            self._on_heartbeat(int(headers.get("Nats-Last-Stream", "0")))
+
+    def _on_heartbeat(self, looked_until: int) -> None:
+        """All frames arrived, and the consumer's own node has looked at entries up to here.
+
+        Only that node knows: it may lag behind the stream's leader, whose end says nothing.
+        """
+        if not self._broken.is_set():
+            self.handled = max(self.handled, looked_until)
+        if self._backlog_known:  # what is missing from the backlog was removed meanwhile
             self._backlog = 0
             self._check_caught_up()
 
@@ -212,5 +235,4 @@ class Reader:
         """Note when all that was stored at the consumer's creation has been handed over."""
         if self._backlog_known and self._backlog <= 0 and not self._broken.is_set():
             self._backlog_known = False
-            self.handled = max(self.handled, self._end_at_creation)
             self.caught_up.set()

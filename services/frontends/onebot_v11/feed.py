@@ -42,9 +42,10 @@ Translate: TypeAlias = Callable[[Stored, Style], Awaitable[Frame | None]]
 
 
 class Listener:
-    """One bot's frames; `overflow` is set when it fell too far behind and one was left out.
+    """One bot's frames from `start` on; `overflow` is set when it fell too far behind.
 
-    `events`: names of those that it wants, or their beginnings; none means all.
+    It then gets no more: those that are queued have no gap. `events`: names of those that it
+    wants, or their beginnings; none means all.
     """
 
     def __init__(self, style: Style, start: int, events: Collection[str] = ()) -> None:
@@ -53,15 +54,36 @@ class Listener:
         self.frames: asyncio.Queue[Frame] = asyncio.Queue(LISTENER_SIZE)
         self.overflow = asyncio.Event()
         self._events = events
+        self._more = asyncio.Event()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is queued, and nothing was left out."""
+        return self.frames.empty() and not self.overflow.is_set()
 
     def put(self, frame: Frame) -> None:
         """Queue a frame, unless it is not wanted; a full queue marks the bot as too slow."""
-        if not wanted(frame.name, self._events):
+        if self.overflow.is_set() or not wanted(frame.name, self._events):
             return
         try:
             self.frames.put_nowait(frame)
+            self._more.set()
         except asyncio.QueueFull:
-            self.overflow.set()
+            self.cut()
+
+    def cut(self) -> None:
+        """Queue nothing any more: something was left out."""
+        self.overflow.set()
+        self._more.set()
+
+    async def next(self) -> Frame | None:
+        """The next frame; None once all that was queued before an overflow has been had."""
+        while self.frames.empty():
+            if self.overflow.is_set():
+                return None
+            self._more.clear()
+            await self._more.wait()
+        return self.frames.get_nowait()
 
 
 class _Feed:
@@ -71,41 +93,49 @@ class _Feed:
         self.account = account
         self.task: asyncio.Task[None] | None = None
         self.listeners: set[Listener] = set()
-        self._translate = translate
+        self.translate = translate
+        self.begun = 0
+        """Events up to here were handed over, or are being so to who listened when it began."""
+        self.idle = True
         self._queue: asyncio.Queue[Stored] = asyncio.Queue(FEED_SIZE)
 
     def put(self, stored: Stored) -> None:
         """Queue an event; a full queue closes the listeners, who then miss nothing unawares."""
+        self.idle = False
         try:
             self._queue.put_nowait(stored)
         except asyncio.QueueFull:
+            self.begun = max(self.begun, stored.sequence)
             for listener in self.listeners:
-                listener.overflow.set()
+                listener.cut()
 
     async def run(self) -> None:
         """Translate and hand over, one event after the other."""
         while True:
             stored = await self._queue.get()
+            self.begun = max(self.begun, stored.sequence)
             frames: dict[Style, Frame | None] = {}
             for listener in list(self.listeners):
                 if stored.sequence < listener.start:
                     continue
                 style = listener.style
                 if style not in frames:
-                    frames[style] = await self._frame(stored, style)
+                    frames[style] = await frame_or_none(self.translate, stored, style)
                 if frame := frames[style]:
                     listener.put(frame)
+            self.idle = self._queue.empty()
 
-    async def _frame(self, stored: Stored, style: Style) -> Frame | None:
-        """One event as a frame. NATS being away only delays it; a fault of ours skips it."""
-        while True:
-            try:
-                return await guarded(self._translate(stored, style), f"event {stored.sequence}")
-            except BusError:
-                await asyncio.sleep(RETRY_S)
-            except OnebusError as error:
-                logger.error("event %d is skipped: %s", stored.sequence, error)
-                return None
+
+async def frame_or_none(translate: Translate, stored: Stored, style: Style) -> Frame | None:
+    """One event as a frame. NATS being away only delays it; a fault of ours skips it."""
+    while True:
+        try:
+            return await guarded(translate(stored, style), f"event {stored.sequence}")
+        except BusError:
+            await asyncio.sleep(RETRY_S)
+        except OnebusError as error:
+            logger.error("event %d is skipped: %s", stored.sequence, error)
+            return None
 
 
 class Feeds:
@@ -114,7 +144,7 @@ class Feeds:
     def __init__(self, bus: Bus, log: Log, translate: Callable[[Account], Translate]) -> None:
         self._bus = bus
         self._log = log
-        self._translate = translate
+        self.translate = translate
         self._prefix = f"{bus.prefix}."
         self._feeds: dict[str, _Feed] = {}
         self._reader: Reader | None = None
@@ -133,19 +163,22 @@ class Feeds:
     async def attach(
         self, account: Account, style: Style, events: Collection[str] = ()
     ) -> Listener:
-        """Listen to an account's events from this moment on. Raises BusError."""
-        start = await self._log.end() + 1
+        """Listen to an account's events from this moment on: its `start`. Raises BusError."""
+        end = await self._log.end()
         if self._reader is None or self._group is None:
             raise BusError("events are not read yet")
-        listener = Listener(style, start, events)
         key = subjects.account_key(account)
-        if key not in self._feeds:
+        if feed := self._feeds.get(key):
+            start = max(end, feed.begun) + 1
+        else:
             if not self._feeds:
-                self._reader.skip_to(start - 1)
-            feed = self._feeds[key] = _Feed(account, self._translate(account))
+                self._reader.skip_to(end)
+            start = max(end, self._reader.handled) + 1
+            feed = self._feeds[key] = _Feed(account, self.translate(account))
             feed.task = self._group.create_task(feed.run())
             self._reader.set_filters(self._filters())
-        self._feeds[key].listeners.add(listener)
+        listener = Listener(style, start, events)
+        feed.listeners.add(listener)
         return listener
 
     def detach(self, account: Account, listener: Listener) -> None:
@@ -157,6 +190,11 @@ class Feeds:
             del self._feeds[key]
             feed.task.cancel()
             self._reader.set_filters(self._filters())
+
+    def settled(self, account: Account) -> int:
+        """The sequence up to which all of an account's events were given to its listeners."""
+        feed = self._feeds.get(subjects.account_key(account))
+        return self._reader.handled if self._reader and feed and feed.idle else 0
 
     def _filters(self) -> list[str]:
         if len(self._feeds) > MAX_FILTERED:

@@ -14,7 +14,7 @@ class Frame(Struct, frozen=True):
     """One event as bots get it, encoded once for all of them.
 
     `name` is its types with dots between, as in `notice.group_increase.approve`; `chat` is equal
-    for events that must keep their order.
+    for events that must keep their order. `stored_at_ms`: when the log took it.
     """
 
     body: bytes
@@ -22,14 +22,16 @@ class Frame(Struct, frozen=True):
     chat: str
     self_id: int
     sequence: int
+    stored_at_ms: int = 0
 
 
-def frame_of(fields: Fields, sequence: int) -> Frame:
+def frame_of(fields: Fields, sequence: int, stored_at_ms: int = 0) -> Frame:
     """An event's fields → its frame. For `message_sent` the type is that of the message."""
     post_type = fields["post_type"]
     detail = next((str(fields[key]) for key in _DETAIL if key in fields), "")
     name = ".".join(filter(None, (post_type, detail, str(fields.get("sub_type") or ""))))
-    return Frame(encode(fields), name, _chat(fields), int(fields["self_id"]), sequence)
+    self_id = int(fields["self_id"])
+    return Frame(encode(fields), name, _chat(fields), self_id, sequence, stored_at_ms)
 
 
 def wanted(name: str, events: Collection[str]) -> bool:

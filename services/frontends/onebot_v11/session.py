@@ -21,6 +21,7 @@ from frontends.onebot_v11.call import Call
 from frontends.onebot_v11.config import Config
 from frontends.onebot_v11.event import event_references, heartbeat, lifecycle, to_onebot_event
 from frontends.onebot_v11.feed import Feeds, Listener, Style, Translate
+from frontends.onebot_v11.follow import Following, Interest
 from frontends.onebot_v11.frame import Frame, frame_of
 from frontends.onebot_v11.lookup import Lookup
 from frontends.onebot_v11.retcode import Answer, accepted, failed, ok
@@ -158,6 +159,14 @@ class Session:
         style = Style(self.config.post_message_format, self.config.report_self_message)
         return await self._feeds.attach(self.account, style, events)
 
+    def follow(
+        self, after: int | None, events: Collection[str] = (), *, patient: bool = False
+    ) -> Following:
+        """The account's events after one of them, or from now on; see `follow`."""
+        style = Style(self.config.post_message_format, self.config.report_self_message)
+        interest = Interest(self.account, style, events)
+        return Following(self._feeds, self._shared.log, interest, after=after, patient=patient)
+
     def detach(self, listener: Listener) -> None:
         """Receive no more."""
         self._feeds.detach(self.account, listener)
@@ -198,7 +207,7 @@ class Session:
         self_user = identity.record.self_user.id
         view = View(identity.self_id, self_user, numbers, style.message_format, style.report_self)
         fields = to_onebot_event(stored.event, view, stored.sequence)
-        return frame_of(fields, stored.sequence) if fields else None
+        return frame_of(fields, stored.sequence, stored.stored_at_ms) if fields else None
 
     async def _identify(self, record: AccountRecord) -> Identity:
         scope = scope_of(self.account.platform, record.id_scope)

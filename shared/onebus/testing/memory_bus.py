@@ -6,6 +6,7 @@ machines belong to tests with a real nats-server.
 
 import asyncio
 import base64
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -49,7 +50,8 @@ class MemoryBus(Bus):
         last = self._last(stream, subject)
         if last_sequence is not None and last_sequence != (last.sequence if last else 0):
             raise StoreRefused(WRONG_LAST_SEQUENCE, "wrong last sequence")
-        entry = StreamEntry(subject, len(self._streams[stream]) + 1, body, dict(headers or {}))
+        sequence, now_ms = len(self._streams[stream]) + 1, time.time_ns() // 1_000_000
+        entry = StreamEntry(subject, sequence, body, dict(headers or {}), now_ms)
         self._streams[stream].append(entry)
         for reader in list(self._readers):
             reader.take(stream, entry)
@@ -84,12 +86,20 @@ class MemoryBus(Bus):
         if operation.startswith("STREAM.INFO."):
             entries = self._streams[operation.removeprefix("STREAM.INFO.")]
             subjects = {entry.subject: 1 for entry in entries}
-            return {"state": {"last_seq": len(entries), "subjects": subjects}}
-        entry = await self.at(operation.removeprefix("STREAM.MSG.GET."), int(body["seq"]))
+            return {"state": {"first_seq": 1, "last_seq": len(entries), "subjects": subjects}}
+        entry = await self._got(operation.removeprefix("STREAM.MSG.GET."), body)
         if entry is None:
             raise StoreRefused(_NO_MESSAGE_FOUND, "no message found")
         data = base64.b64encode(entry.body).decode()
         return {"message": {"subject": entry.subject, "seq": entry.sequence, "data": data}}
+
+    async def _got(self, stream: str, body: dict[str, Any]) -> StreamEntry | None:
+        """The entry with a sequence, or the first from there on that fits a filter."""
+        if "next_by_subj" not in body:
+            return await self.at(stream, int(body["seq"]))
+        later = self._streams[stream][int(body["seq"]) - 1 :]
+        fitting = (entry for entry in later if _matches(body["next_by_subj"], entry.subject))
+        return next(fitting, None)
 
     def check_available(self) -> None:
         """Raises BusUnavailable while the bus is switched off."""
@@ -136,8 +146,9 @@ class MemoryReader(Reader):
         on_entry: Callable[[StreamEntry], None],
         *,
         start: int,
+        limit: int | None = None,
     ) -> None:
-        super().__init__(bus, stream, filters, on_entry, start=start)
+        super().__init__(bus, stream, filters, on_entry, start=start, limit=limit)
         self.stream = stream
         self._memory = bus
 
@@ -155,11 +166,12 @@ class MemoryReader(Reader):
 
     def take(self, stream: str, entry: StreamEntry) -> None:
         """Hand an entry on if it is new and wanted."""
-        if stream != self.stream or entry.sequence <= self.handled:
+        if stream != self.stream or entry.sequence <= self.handled or self._left == 0:
             return
         self.handled = entry.sequence
         if any(_matches(where, entry.subject) for where in self._filters):
             self._on_entry(entry)
+            self._count()
 
 
 class MemoryLog(Log):
@@ -169,17 +181,20 @@ class MemoryLog(Log):
         super().__init__(bus)
         self._memory = bus
 
-    def follow(
-        self, filters: Sequence[str], on_event: Callable[[Stored], None], *, start: int
+    def _reader(
+        self,
+        filters: Sequence[str],
+        on_event: Callable[[Stored], None],
+        *,
+        start: int,
+        limit: int | None,
     ) -> Reader:
-        """Hand over every event of these filters from `start` on."""
-
         def on_entry(entry: StreamEntry) -> None:
             if stored := self.open(entry):
                 on_event(stored)
 
-        absolute = self.absolute(filters)
-        return MemoryReader(self._memory, self.stream, absolute, on_entry, start=start)
+        where = self.absolute(filters)
+        return MemoryReader(self._memory, self.stream, where, on_entry, start=start, limit=limit)
 
 
 class MemoryBucket(Bucket):
