@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from onebus.codec import encode
 from onebus.errors import InternalError, Misconfigured, OnebusError
+from onebus.keepalive import watch_peer
 from onebus.service import guarded
 
 logger = logging.getLogger(__name__)
@@ -106,13 +107,17 @@ class Listener:
         await self._runner.setup()
         host, port = self._options.host, self._options.port
         try:
-            await web.TCPSite(self._runner, host, port, reuse_address=True).start()
+            site = web.TCPSite(self._runner, host, port, reuse_address=True)
+            await site.start()
         except OSError as error:
             await self._runner.cleanup()
             raise Misconfigured(
                 f"cannot listen on {host}:{port}: {_reason(error)}; "
                 "stop what uses it, or set another `port` or `host`"
             ) from error
+
+        for listening in getattr(site._server, "sockets", ()):  # noqa: SLF001
+            watch_peer(listening)
 
     @property
     def port(self) -> int:
