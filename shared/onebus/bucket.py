@@ -3,13 +3,12 @@
 Not nats-py's KV: its watch and its create have traps that its users have paid for (docs/adr).
 """
 
-import asyncio
 from collections.abc import Callable
 
 from msgspec import Struct
 
 from onebus.bus import WRONG_LAST_SEQUENCE, Bus, StoreRefused, StreamEntry
-from onebus.errors import BusTimeout, OnebusError
+from onebus.errors import OnebusError
 from onebus.reader import Reader
 
 READ_S = 5.0
@@ -73,11 +72,7 @@ class Bucket:
         async with Reader(
             self._bus, self.stream, [self._below(prefix)], on_entry, start=1
         ) as reader:
-            try:
-                async with asyncio.timeout(READ_S):
-                    await reader.caught_up.wait()
-            except TimeoutError:
-                raise BusTimeout(f"reading {self.stream} took too long") from None
+            await reader.all_read(READ_S)
         return [entry for entry in found.values() if entry]
 
     def follow(self, prefix: str, on_change: Callable[[str, Entry | None], None]) -> Reader:

@@ -1,4 +1,4 @@
-"""The command line: `onebus up`, `connector`, `frontend`, `bus setup`, `check`, `schema`."""
+"""The command line: `onebus up` and its roles, and what looks at an installation."""
 
 import argparse
 import json
@@ -40,6 +40,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     _with_config(setup)
     setup.set_defaults(command=_bus_setup)
+    dead = commands.add_parser("dead-letters", help="list events that bots could not be given")
+    _with_config(dead)
+    dead.add_argument("--json", action="store_true", help="one JSON object a line, with the event")
+    dead.add_argument("--data-dir", type=Path, metavar="DIR", help="of `up`; default: ./data")
+    dead.set_defaults(command=_dead_letters)
     check = commands.add_parser("check", help="say what is wrong with a configuration")
     check.add_argument("file", nargs="?", type=Path, help="default: ./config.yaml")
     check.set_defaults(command=_check)
@@ -108,6 +113,12 @@ def _frontend(options: argparse.Namespace) -> int:
 
 def _bus_setup(options: argparse.Namespace) -> int:
     return run(process.bus_setup(_source(options), _say))
+
+
+def _dead_letters(options: argparse.Namespace) -> int:
+    source = _source(options)
+    data_dir = options.data_dir or Path(source.settings().data_dir)
+    return run(process.dead_letters(source, data_dir, _say, as_json=options.json))
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -48,13 +48,14 @@ _KNOWN_VALUES: Mapping[Any, Any] = {
 _PURPOSES = {
     "events": "the log: every event of every account, in order",
     "deferred": "actions that wait for their turn (`_rate_limited`)",
+    "dead": "events that a bot could not be given, with the reason: `onebus dead-letters`",
     "KV_accounts": "who each account is, and whether somebody serves it",
     "KV_ids": "user and group numbers → native ids; self ids → accounts",
     "KV_sessions": "one key per running process and platform, renewed every 1.5 s",
     "KV_claims": "which session owns an account, or serves a bot that we go to",
-    "KV_cursors": "how far an account's deferred actions got",
+    "KV_cursors": "how far a bot that we go to has read, and an account's deferred actions got",
     "KV_tokens": "platforms' access tokens, shared by replicas",
-    "KV_idempotency": "passive replies that a platform's retry must find again",
+    "KV_idempotency": "what must not be done twice: passive replies, quick operations, keyed calls",
     "KV_sandbox": "users and groups of the sandbox",
 }
 

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -79,6 +80,21 @@ def data_lock(data_dir: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def running_options(data_dir: Path, prefix: str) -> BusOptions:
+    """How to connect to the server of an `onebus up` that runs now. Raises Misconfigured."""
+    try:
+        config = (data_dir / "nats.conf").read_text()
+    except OSError:
+        config = ""
+    found = re.search(r'listen: "([^"]+)"\n.*password: "([^"]+)"', config)
+    if not found:
+        raise Misconfigured(
+            f"no `onebus up` keeps its data in {data_dir.resolve()}: name its directory with "
+            "--data-dir, or a NATS of your own with bus.url (or NATS_URL)"
+        )
+    return BusOptions(f"nats://{found[1]}", "onebus", found[2], prefix)
 
 
 class EmbeddedNats(Role):

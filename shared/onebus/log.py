@@ -36,7 +36,6 @@ from onebus.reader import Reader
 logger = logging.getLogger(__name__)
 
 ATTEMPT_S = 2.0
-READ_S = 10.0
 LAG_S = 0.05
 PAGE = 500
 STORAGE_FULL = frozenset({10023, 10047, 10077})
@@ -133,7 +132,7 @@ class Log:
             found: list[Stored] = []
             handled = start - 1
             async with self._reader([where], found.append, start=start, limit=limit) as reader:
-                await _caught_up(reader)
+                await reader.all_read()
                 handled = reader.handled
             if found:
                 return found
@@ -153,7 +152,7 @@ class Log:
     ) -> None:
         """Hand over what is stored now at these filters, from `start` on, in order."""
         async with self.follow(filters, on_event, start=start) as reader:
-            await _caught_up(reader)
+            await reader.all_read()
 
     def follow(
         self, filters: Sequence[str], on_event: Callable[[Stored], None], *, start: int
@@ -226,15 +225,6 @@ class Log:
     def _seen(self, sequence: int) -> int:
         self.last_seen = max(self.last_seen, sequence)
         return sequence
-
-
-async def _caught_up(reader: Reader) -> None:
-    """Wait for what is stored now. Raises BusTimeout."""
-    try:
-        async with asyncio.timeout(READ_S):
-            await reader.caught_up.wait()
-    except TimeoutError:
-        raise BusTimeout("reading the log took too long") from None
 
 
 def _hopeless(error: BusError) -> bool:

@@ -16,10 +16,12 @@ from msgspec import Struct
 
 from onebus import __version__, installed
 from onebus.bus import Bus, BusOptions
+from onebus.codec import encode
 from onebus.config import Source
 from onebus.connector import Connector
+from onebus.dead import DeadLetters
 from onebus.directory import Directory
-from onebus.embedded import EmbeddedNats, data_lock
+from onebus.embedded import EmbeddedNats, data_lock, running_options
 from onebus.errors import Misconfigured
 from onebus.frontend import FrontendKit
 from onebus.host import ConnectorHost
@@ -130,6 +132,24 @@ async def bus_setup(source: Source, say: Callable[[str], None]) -> None:
         await bus.wait_ready(SETUP_S)
         for line in await set_up(bus, _storage(settings.bus)):
             say(line)
+
+
+async def dead_letters(
+    source: Source, data_dir: Path, say: Callable[[str], None], *, as_json: bool
+) -> None:
+    """Show what bots could not be given, oldest first."""
+    bus_settings = source.settings().bus
+    if bus_settings.url:
+        options = _options(bus_settings)
+    else:
+        options = running_options(data_dir, bus_settings.prefix)
+    async with Bus(options, "onebus dead-letters") as bus:
+        await bus.wait_ready(READY_S)
+        letters = await DeadLetters(bus).all()
+    for letter in letters:
+        say(encode(letter).decode() if as_json else str(letter))
+    if not letters and not as_json:
+        say("no dead letters")
 
 
 @asynccontextmanager

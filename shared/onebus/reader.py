@@ -19,11 +19,12 @@ from nats.nuid import NUID
 
 from onebus.backoff import Backoff
 from onebus.bus import Bus, StoreRefused, StreamEntry
-from onebus.errors import BusError
+from onebus.errors import BusError, BusTimeout
 
 logger = logging.getLogger(__name__)
 
 SILENCE_S = 3.0
+READ_S = 10.0
 HEARTBEAT_NS = 1_000_000_000
 GATHER_S = 0.25
 """Filter changes that come within this time make one new consumer."""
@@ -85,6 +86,14 @@ class Reader:
     async def ended(self) -> None:
         """Wait for as long as the reader runs: until cancelled."""
         await asyncio.shield(self._task)
+
+    async def all_read(self, timeout_s: float = READ_S) -> None:
+        """Wait until what is stored now was handed over. Raises BusTimeout."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.caught_up.wait()
+        except TimeoutError:
+            raise BusTimeout(f"reading {self._stream} took too long") from None
 
     def set_filters(self, filters: Sequence[str]) -> None:
         """Read other subjects from the next entry on; none at all is allowed."""

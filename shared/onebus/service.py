@@ -56,7 +56,9 @@ async def guarded(work: Awaitable[T], what: str) -> T:
         return await work
     except (OnebusError, web.HTTPException):
         raise
-    except Exception:
+    except Exception as error:
+        if isinstance(cause := first_error(error), OnebusError):  # a group of tasks wraps it
+            raise cause from None
         logger.exception("fault in %s", what)
         raise InternalError("an internal error; the log of the service has the details") from None
 

@@ -20,6 +20,9 @@ TOKENS_TTL_S = 30 * 86_400
 DEFERRED_TTL_S = 86_400
 MAX_DEFERRED = 100_000
 MAX_DEFERRED_BYTES = 256 << 20
+DEAD_TTL_S = 30 * 86_400
+MAX_DEAD = 10_000
+MAX_DEAD_BYTES = 64 << 20
 
 # What a server cannot change on a stream that exists.
 _FIXED = frozenset({"name", "storage", "retention", "first_seq", "max_consumers"})
@@ -48,7 +51,8 @@ def wanted(prefix: str, storage: Storage, now_s: float) -> list[dict[str, Any]]:
         "sandbox": 0,
     }
     made = [_bucket(f"{prefix}_{name}", ttl_s, storage) for name, ttl_s in buckets.items()]
-    return [_events(prefix, storage, first_seq), _deferred(prefix, storage, first_seq), *made]
+    logs = (_events, _deferred, _dead)
+    return [*(make(prefix, storage, first_seq) for make in logs), *made]
 
 
 def _events(prefix: str, storage: Storage, first_seq: int) -> dict[str, Any]:
@@ -88,6 +92,25 @@ def _deferred(prefix: str, storage: Storage, first_seq: int) -> dict[str, Any]:
         "max_bytes": MAX_DEFERRED_BYTES,
         "max_consumers": 10_000,
         "first_seq": first_seq,  # cursors outlive the stream
+        "num_replicas": storage.replicas,
+        "metadata": {"onebus.version": VERSION},
+    }
+
+
+def _dead(prefix: str, storage: Storage, first_seq: int) -> dict[str, Any]:
+    """What bots could not be given: the newest of it, for people."""
+    return {
+        "name": f"{prefix}_dead",
+        "subjects": [f"{prefix}.{subjects.DEAD}"],
+        "storage": "file",
+        "retention": "limits",
+        "discard": "old",
+        "allow_direct": True,
+        "max_age": _ns(DEAD_TTL_S),
+        "max_msgs": MAX_DEAD,
+        "max_bytes": MAX_DEAD_BYTES,
+        "max_consumers": 10_000,
+        "first_seq": first_seq,
         "num_replicas": storage.replicas,
         "metadata": {"onebus.version": VERSION},
     }

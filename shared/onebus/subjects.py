@@ -12,6 +12,7 @@ outside is escaped, so an account called `a.b`, `*` or `>` is harmless: what is 
     actions.{platform}.{account}
     passive.{platform}.{account}.{chat}
     deferred.{platform}.{account}.{id}
+    dead.{target}
 """
 
 import re
@@ -24,6 +25,7 @@ from onebus.ids import Account, MessageId
 MAX_TOKEN = 180
 EVENTS = "events.>"
 DEFERRED = "deferred.>"
+DEAD = "dead.*"
 
 _OUTSIDE = re.compile(rb"[^A-Za-z0-9_-]")
 _CATEGORY = {ev.FriendRequested: "request", ev.GroupRequested: "request"}
@@ -128,6 +130,11 @@ def deferred(account: Account, action_id: str) -> str:
 def deferred_of(account: Account) -> str:
     """Filter: every action of an account that waits, or that had its turn."""
     return f"deferred.{account_key(account)}.>"
+
+
+def dead(target: str) -> str:
+    """Where what a bot could not be given is kept; `target` is its key."""
+    return f"dead.{escape(target)}"
 
 
 def chat_token(chat: Chat) -> str:

@@ -31,7 +31,7 @@ PROBLEMS = {
             "sandbox.demo:\n  onebot.v11:\n"
             "    http_reverse: [{url: http://localhost:1/, replay_window: 60}]\n"
         ),
-        [(3, "http_reverse[0].replay_window", "not available yet")],
+        [(3, "http_reverse[0].replay_window", "a minute is 60000")],
     ),
     "open to all": (
         "host: 0.0.0.0\nsandbox.demo: {access_token: $${x}}\n",

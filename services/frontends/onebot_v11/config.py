@@ -16,6 +16,7 @@ from frontends.onebot_v11.endpoint import (
     WsEntry,
     address_problem,
     origin_problem,
+    replay_problem,
 )
 
 _Milliseconds = Annotated[int, Meta(ge=0)]
@@ -84,6 +85,13 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     ws_reverse_reconnect_interval: Annotated[
         _Interval, Meta(description="Before connecting again, ms")
     ] = 3000
+    replay_window: Annotated[
+        _Milliseconds,
+        Meta(
+            description="How old an event may be to be sent to a bot of `ws_reverse…` or"
+            " `http_reverse` that was away, ms; 0: nothing of its absence"
+        ),
+    ] = 60_000
     ws_reverse: Annotated[
         tuple[WsEntry, ...],
         Meta(description="Bots to connect to, whatever use_ws_reverse says: addresses or maps"),
@@ -99,6 +107,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
         yield from self._listed("ws_reverse", WS_SCHEMES, self.ws_reverse)
         yield from self._listed("http_reverse", HTTP_SCHEMES, self.http_reverse)
         yield from self._cors_problems()
+        if problem := replay_problem(self.replay_window):
+            yield "replay_window", problem
         if exposed and not self.access_token and (self.use_http or self.use_ws):
             yield "access_token", _OPEN
 

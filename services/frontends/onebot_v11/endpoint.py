@@ -52,9 +52,7 @@ class Endpoint(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         bool | None, Meta(description="As for the account")
     ] = None
     report_self_message: Annotated[bool | None, Meta(description="As for the account")] = None
-    replay_window: Annotated[
-        int, Meta(ge=0, description="0: live events only; no other value is available yet")
-    ] = 0
+    replay_window: Annotated[_Milliseconds | None, Meta(description="As for the account")] = None
 
     def problems(self) -> Iterable[tuple[str, str]]:
         """What is wrong beside the address, as (key, text with the fix)."""
@@ -64,8 +62,8 @@ class Endpoint(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
                     f"events[{index}]",
                     "expected message, notice or request, with .detail behind it or not",
                 )
-        if self.replay_window:
-            yield "replay_window", "not available yet; leave it out, or write 0"
+        if problem := replay_problem(self.replay_window):
+            yield "replay_window", problem
 
 
 class WsEndpoint(Endpoint, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -99,6 +97,13 @@ def ws_endpoint(entry: WsEntry) -> WsEndpoint:
 def http_endpoint(entry: HttpEntry) -> HttpEndpoint:
     """An entry of `http_reverse`, an address alone as a map."""
     return HttpEndpoint(url=entry) if isinstance(entry, str) else entry
+
+
+def replay_problem(window_ms: int | None) -> str:
+    """Why a replay window is surely not what was meant, with the fix; empty when it may be."""
+    if window_ms and window_ms < 1000:
+        return "counts milliseconds, and no event is that young: a minute is 60000"
+    return ""
 
 
 def address_problem(url: str, schemes: Collection[str]) -> str:

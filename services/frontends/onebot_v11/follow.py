@@ -80,6 +80,11 @@ class Following:
         return not self._page and self._position + 1 >= self._start
 
     @property
+    def ready(self) -> bool:
+        """Whether `next` would return at once, as far as that is known."""
+        return bool(self._page) or bool(self._listener and not self._listener.frames.empty())
+
+    @property
     def settled(self) -> int:
         """The sequence up to which there is nothing that `next` has not returned."""
         if self._idle:

@@ -1,8 +1,8 @@
 """The HTTP POST transport: each event is posted to the bot, whose answer may be a quick operation.
 
 Source: OneBot V11, communication/http-post.md. Events of one chat go one after the other, chats
-beside each other. What may have reached the bot is never posted again: a bot that raises after it
-has replied must not reply twice. Only a connection that could not be made is tried again, briefly.
+beside each other. An event is posted again only when the bot has certainly not taken it, or when
+this process died meanwhile: a bot that raises after it has replied must not reply twice.
 """
 
 import asyncio
@@ -15,15 +15,18 @@ from typing import Any
 import aiohttp
 from msgspec import Struct
 
-from frontends.onebot_v11.feed import Listener
+from frontends.onebot_v11.floor import Floor
+from frontends.onebot_v11.follow import Following
 from frontends.onebot_v11.frame import Frame
+from frontends.onebot_v11.progress import Progress
 from frontends.onebot_v11.push import Claim, known
 from frontends.onebot_v11.quick import run_quick
 from frontends.onebot_v11.reach import Reach, Trouble, trouble_of
-from frontends.onebot_v11.session import Lifecycle, Session
+from frontends.onebot_v11.session import Identity, Lifecycle, Session
 from frontends.onebot_v11.target import Target
 from onebus import __version__
 from onebus.backoff import Backoff
+from onebus.bucket import Bucket, Conflict
 from onebus.codec import CodecError, decode
 from onebus.errors import OnebusError
 from onebus.ordering import Lanes
@@ -32,114 +35,207 @@ from onebus.service import guarded
 logger = logging.getLogger(__name__)
 
 CONNECT_S = 10.0
-ATTEMPTS = 3
-MAX_UNDER_WAY = 500
-"""Events of one target that wait for their turn or their answer; more stay in the listener."""
+MAX_AHEAD = 500
+"""Events that may be finished while an older one is not; each is known and not posted again."""
 MAX_AT_ONCE = 32
 MAX_ANSWER_BYTES = 1 << 20
+MAX_WAIT_S = 60.0
 CHECK_S = 0.5
 ENABLE_S = 5.0
 """How long the first lifecycle event may hold back the others."""
+SETTLE_S = 15.0
 FINISH_S = 5.0
 BYE_S = 2.0
+NOT_TAKEN = (429, 503)
 
 
 class Reply(Struct, frozen=True):
-    """What the bot answered."""
+    """What the bot answered; `retry_after_s` as it asked for, or 0."""
 
     status: int
     body: bytes
+    retry_after_s: float = 0
+
+
+class NotTaken(Exception):
+    """The bot certainly has not taken it: no connection, or it said so."""
+
+    def __init__(self, trouble: Trouble, retry_after_s: float = 0) -> None:
+        self.trouble = trouble
+        self.retry_after_s = retry_after_s
+
+
+class NoAnswer(Exception):
+    """Whether the bot took it is unknown."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        self.trouble = trouble
 
 
 class HttpPost:
     """Posts one account's events to one bot; a Pusher."""
 
     def __init__(
-        self, session: Session, target: Target, claim: Claim, http: aiohttp.ClientSession
+        self,
+        session: Session,
+        target: Target,
+        claim: Claim,
+        progress: Progress,
+        http: aiohttp.ClientSession,
     ) -> None:
         self._session = session
         self._target = target
         self._claim = claim
+        self._progress = progress
         self._http = http
         self._timeout = aiohttp.ClientTimeout(
             total=target.timeout_ms / 1000 or None, sock_connect=CONNECT_S
         )
         self._reach = Reach(f"{target.account}: events for {target.name}", "delivered")
-        self._lanes = Lanes(MAX_UNDER_WAY)
-        self._room = asyncio.Semaphore(MAX_UNDER_WAY)
+        self._once = Bucket(session.bus, "idempotency")
+        self._lanes = Lanes(MAX_AHEAD)
+        self._floor = Floor(0)
+        self._room = asyncio.Event()
         self._at_once = asyncio.Semaphore(MAX_AT_ONCE)
-        self._under_way = 0
+        self._reachable = asyncio.Event()
+        self._reachable.set()
+        self._probing = False
+        self._backoff = Backoff(0.3, 5)
+        self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._introduced = asyncio.Event()
         self._enabled = False
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._odd_answers = 0
 
     async def run(self) -> None:
-        """Post events from now on, until cancelled."""
+        """Post events from where the bot stopped, until cancelled."""
         await known(self._session)
-        listener = await self._session.attach(self._target.events)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._follow_account())
-                group.create_task(self._tell_overflow(listener))
-                if self._session.config.enable_heartbeat:
-                    group.create_task(self._post_heartbeats())
-                await self._post_events(listener, group)
-        finally:
-            self._session.detach(listener)
+        after = await self._progress.start()
+        self._floor = Floor(after)
+        had = self._progress.ahead
+        follow = self._session.follow(after, self._target.events, patient=True)
+        async with follow as following, asyncio.TaskGroup() as group:
+            group.create_task(self._follow_account())
+            group.create_task(self._settle(following))
+            if self._session.config.enable_heartbeat:
+                group.create_task(self._post_heartbeats())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._introduced.wait(), ENABLE_S)
+            while True:
+                frame = await following.next()
+                self._floor.begin(frame.sequence)
+                if frame.sequence in had:
+                    self._floor.end(frame.sequence)
+                    continue
+                group.create_task(self._post_in_turn(frame))
+                await self._until_room()
 
     async def drain(self) -> None:
-        """Take no more events, wait for the answers, and say `disable`."""
-        self._stopping = True
+        """Start no more, wait for the answers, and say `disable`."""
+        self._stopping.set()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), FINISH_S)
+        await self._progress.save()
         if self._enabled:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._post_lifecycle("disable"), BYE_S)
 
-    async def _post_events(self, listener: Listener, group: asyncio.TaskGroup) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._introduced.wait(), ENABLE_S)
+    async def _until_room(self) -> None:
+        while self._floor.width >= MAX_AHEAD:
+            self._room.clear()
+            await self._room.wait()
+
+    async def _settle(self, following: Following) -> None:
+        """The place in the log of an idle bot moves on, or the log would forget it."""
         while True:
-            frame = await listener.frames.get()
-            listener.frames.task_done()
-            await self._room.acquire()
-            if self._stopping:
-                await asyncio.Event().wait()
-            self._under_way += 1
-            self._idle.clear()
-            group.create_task(self._post_in_turn(frame))
+            await asyncio.sleep(SETTLE_S)
+            if not self._floor.width and not following.ready:
+                self._floor.settle(following.settled)
+                await self._progress.done(self._floor.sequence)
 
     async def _post_in_turn(self, frame: Frame) -> None:
-        try:
-            async with self._lanes.turn(frame.chat), self._at_once:
-                await self._claim.sure()
-                reply = await self._post(frame.body, frame.self_id)
-                if reply:
-                    await self._take(reply, frame)
-        finally:
-            self._room.release()
-            self._under_way -= 1
-            if not self._under_way:
-                self._idle.set()
+        async with self._lanes.turn(frame.chat):
+            if await self._deliver(frame):
+                self._floor.end(frame.sequence)
+                self._room.set()
+                await self._progress.done(self._floor.sequence, self._floor.ahead)
 
-    async def _post(self, body: bytes, self_id: int) -> Reply | None:
-        """Post once; None when the bot did not answer, which is said in the log."""
-        backoff = Backoff(0.3, 2)
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                await backoff.wait()
+    async def _deliver(self, frame: Frame) -> bool:
+        """Post until the bot has taken it, or it is given up; False when we stop before that."""
+        while not self._stopping.is_set():
+            await self._claim.sure()
+            if not self._progress.fresh(frame):
+                return True
             try:
-                return await self._attempt(body, self._headers(body, self_id))
-            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-                self._reach.lost(trouble_of(error))  # nothing was written, so it may be repeated
-            except (aiohttp.ClientError, TimeoutError) as error:
-                self._reach.lost(trouble_of(error))
+                if reply := await self._when_reachable(frame):
+                    await self._take(reply, frame)
+                    return True
+            except NotTaken as refusal:
+                self._reach.lost(refusal.trouble)
+                await self._pause(min(refusal.retry_after_s, MAX_WAIT_S))
+            except NoAnswer as failure:
+                self._reach.lost(failure.trouble)
+                await self._progress.bury(frame, failure.trouble.cause)
+                return True
+        return False
+
+    async def _when_reachable(self, frame: Frame) -> Reply | None:
+        """Post now; while the bot is away one event tries and the others wait for it.
+
+        None when it was waited for: what was true before must be looked at again.
+        """
+        if self._reachable.is_set():
+            return await self._post_once(frame)
+        if self._probing:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._reachable.wait(), CHECK_S)
+            return None
+        self._probing = True
+        try:
+            await self._pause(self._backoff.next_s())
+            if self._stopping.is_set() or not self._progress.fresh(frame):
                 return None
-        logger.debug("an event for %s was given up", self._target.name)
-        return None
+            return await self._post_once(frame)
+        finally:
+            self._probing = False
+
+    def _connected(self) -> None:
+        """The bot took a connection: it is there, however long it takes to answer."""
+        self._reachable.set()
+        self._backoff.reset()
+
+    async def _post_once(self, frame: Frame) -> Reply:
+        async with self._at_once:
+            await self._claim.sure()
+            reply = await self._post(frame.body, frame.self_id)
+        if reply.status in NOT_TAKEN:
+            raise NotTaken(_refused(reply.status), reply.retry_after_s or 1)
+        return reply
+
+    async def _pause(self, delay_s: float) -> None:
+        """Wait, but not past the moment when we are to stop."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._stopping.wait()
+
+    async def _post(self, body: bytes, self_id: int) -> Reply:
+        """Post once. Raises NotTaken or NoAnswer."""
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            reply = await self._attempt(body, self._headers(body, self_id))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            self._reachable.clear()
+            raise NotTaken(trouble_of(error)) from error  # nothing was written
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise NoAnswer(trouble_of(error)) from error
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
+        return reply
 
     async def _attempt(self, body: bytes, headers: dict[str, str]) -> Reply:
         async with self._http.post(
@@ -148,13 +244,16 @@ class HttpPost:
             headers=headers,
             timeout=self._timeout,
             allow_redirects=False,
+            trace_request_ctx=self._connected,
         ) as response:
             answer = bytearray()
             async for chunk in response.content.iter_chunked(1 << 16):
                 answer += chunk
                 if len(answer) > MAX_ANSWER_BYTES:
                     break
-            return Reply(response.status, bytes(answer))
+            after = response.headers.get("Retry-After", "")
+            wait_s = float(after) if after.isdecimal() else 0.0
+            return Reply(response.status, bytes(answer), wait_s)
 
     def _headers(self, body: bytes, self_id: int) -> dict[str, str]:
         """Strict bots want exactly this Content-Type, and sign the very bytes of the body."""
@@ -173,20 +272,29 @@ class HttpPost:
     async def _take(self, reply: Reply, frame: Frame) -> None:
         """The answer to an event: nothing, or a quick operation, whatever its Content-Type."""
         if not 200 <= reply.status < 300:
-            self._reach.lost(_refused(reply.status))
+            trouble = _refused(reply.status)
+            self._reach.lost(trouble)
+            await self._progress.bury(frame, trouble.cause)
             return
         self._reach.found()
         self._reach.steady()
         try:
             if operation := _operation(reply.body):
-                await self._operate(decode(frame.body, dict[str, Any]), operation)
+                await self._operate(frame, operation)
         except OnebusError as error:
             self._odd_answers += 1
             level = logging.WARNING if self._odd_answers == 1 else logging.DEBUG
             text = "%s: an answer to an event was ignored, as will be others like it: %s"
             logger.log(level, text, self._target.name, error)
 
-    async def _operate(self, context: dict[str, Any], operation: dict[str, Any]) -> None:
+    async def _operate(self, frame: Frame, operation: dict[str, Any]) -> None:
+        """Carry a quick operation out, once: the event may be posted again after a crash."""
+        key = f"quick.{self._target.key}.{frame.sequence}"
+        try:
+            await self._once.create(key, b"")
+        except Conflict:
+            return
+        context = decode(frame.body, dict[str, Any])
         work = run_quick(self._session, context, operation)
         for failure in await guarded(work, "quick operation"):
             answer = failure.answer
@@ -199,41 +307,38 @@ class HttpPost:
             )
 
     async def _follow_account(self) -> None:
-        """Say `enable` whenever the account has come online."""
-        was_online = False
+        """Say `enable` whenever the account has come online, once the bot can be reached."""
+        told = False
         while True:
             online = self._session.status()["online"]
-            if online and not was_online and not self._stopping:
-                await self._post_lifecycle("enable")
-                self._enabled = True
+            if not online:
+                told = False
+            elif not told and self._reachable.is_set() and not self._stopping.is_set():
+                told = self._enabled = await self._post_lifecycle("enable")
             self._introduced.set()
-            was_online = online
             await asyncio.sleep(CHECK_S)
 
-    async def _post_lifecycle(self, sub_type: Lifecycle) -> None:
+    async def _post_lifecycle(self, sub_type: Lifecycle) -> bool:
+        """Whether the bot got it; it is not repeated."""
         identity = await known(self._session)
         await self._claim.sure()
-        body = self._session.lifecycle(identity.self_id, sub_type)
-        await self._post(body, identity.self_id)
+        return await self._post_meta(self._session.lifecycle(identity.self_id, sub_type), identity)
 
     async def _post_heartbeats(self) -> None:
         """A bot that is slow to answer gets fewer."""
-        while True:
+        while not self._stopping.is_set():
             await asyncio.sleep(self._session.config.heartbeat_interval / 1000)
-            if self._stopping:
-                return
             identity = await known(self._session)
             await self._claim.sure()
-            await self._post(self._session.heartbeat(identity.self_id), identity.self_id)
+            await self._post_meta(self._session.heartbeat(identity.self_id), identity)
 
-    async def _tell_overflow(self, listener: Listener) -> None:
-        """A bot that does not keep up loses events, and never holds up another."""
-        while True:
-            await listener.overflow.wait()
-            logger.warning("%s does not keep up: events for it are left out", self._target.name)
-            await listener.frames.join()
-            listener.overflow.clear()
-            logger.info("%s keeps up again", self._target.name)
+    async def _post_meta(self, body: bytes, identity: Identity) -> bool:
+        try:
+            await self._post(body, identity.self_id)
+        except (NotTaken, NoAnswer) as error:
+            self._reach.lost(error.trouble)
+            return False
+        return True
 
 
 def _operation(body: bytes) -> dict[str, Any] | None:

@@ -1,23 +1,28 @@
 """The bots that onebus goes to: one connection for each, of one process at a time.
 
 Each target is claimed, so any number of processes may run: one serves it, and another takes over
-when that one ends. Events are live: what happened while nobody served a target is not sent later.
+when that one ends, behind the last event that the bot is known to have.
 """
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import aiohttp
+from aiohttp import AddrInfoType
 
+from frontends.onebot_v11.progress import Progress
 from frontends.onebot_v11.session import Identity, Session, Sessions
 from frontends.onebot_v11.target import Target, targets
 from onebus.backoff import Backoff
+from onebus.bucket import Conflict
 from onebus.errors import BusError, OnebusError
 from onebus.frontend import FrontendKit
+from onebus.keepalive import watch_peer
 from onebus.lease import Lease
 from onebus.service import Role, guarded
 
@@ -54,9 +59,14 @@ class MakePusher(Protocol):
     """How a transport makes a pusher."""
 
     def __call__(
-        self, session: Session, target: Target, claim: Claim, http: aiohttp.ClientSession
+        self,
+        session: Session,
+        target: Target,
+        claim: Claim,
+        progress: Progress,
+        http: aiohttp.ClientSession,
     ) -> Pusher:
-        """For this bot, as it sees the account."""
+        """For this bot, as it sees the account; `progress` is read anew for it."""
 
 
 Makers: TypeAlias = Mapping[str, MakePusher]
@@ -82,9 +92,12 @@ class Push(Role):
             await super().run()
         # Its own connections, each used once: whether a bot took an event is certain only if
         # nothing was written, and on a kept connection a bot may hang up while we write.
-        connector = aiohttp.TCPConnector(force_close=True, limit=0)
+        connector = aiohttp.TCPConnector(force_close=True, limit=0, socket_factory=watched)
+        cookies = aiohttp.DummyCookieJar()
         async with (
-            aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http,
+            aiohttp.ClientSession(
+                connector=connector, cookie_jar=cookies, trace_configs=[_connections()]
+            ) as http,
             asyncio.TaskGroup() as group,
         ):
             group.create_task(self._lease.run("target"))
@@ -101,11 +114,13 @@ class Push(Role):
         backoff = Backoff()
         claim = Claim(self._lease, target.key)
         while True:
-            pusher = self._makers[target.role](session, target, claim, http)
+            await claim.sure()
+            progress = Progress(session, target)
+            pusher = self._makers[target.role](session, target, claim, progress, http)
             self._serving[target.key] = pusher
             try:
                 await guarded(pusher.run(), f"{target.account} {target.name}")
-            except BusError as error:
+            except (BusError, Conflict) as error:
                 logger.debug("%s: %s: %s", target.account, target.name, error)
                 await backoff.wait()
             except OnebusError as error:
@@ -113,6 +128,26 @@ class Push(Role):
                 await backoff.wait()
             finally:
                 del self._serving[target.key]
+
+
+def watched(address: AddrInfoType) -> socket.socket:
+    """A socket on which the system itself notices a peer that is gone, within half a minute."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    watch_peer(made)
+    return made
+
+
+def _connections() -> aiohttp.TraceConfig:
+    """Calls the `trace_request_ctx` of a request when its connection is made."""
+
+    async def on_connected(_: aiohttp.ClientSession, context: Any, __: object) -> None:
+        if context.trace_request_ctx:
+            context.trace_request_ctx()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(on_connected)
+    return trace
 
 
 async def known(session: Session) -> Identity:

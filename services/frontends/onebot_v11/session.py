@@ -191,9 +191,11 @@ class Session:
         online = self._shared.directory.online(self.account)
         return {"online": online, "good": online and self._shared.bus.connected}
 
-    def lifecycle(self, self_id: int, sub_type: Lifecycle) -> bytes:
+    def lifecycle(
+        self, self_id: int, sub_type: Lifecycle, extension: Fields | None = None
+    ) -> bytes:
         """`connect` is the first frame of a connection that carries events."""
-        return encode(lifecycle(self_id, int(time.time()), sub_type))
+        return encode(lifecycle(self_id, int(time.time()), sub_type) | (extension or {}))
 
     def heartbeat(self, self_id: int) -> bytes:
         """A heartbeat as of now."""

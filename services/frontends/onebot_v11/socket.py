@@ -6,14 +6,15 @@ Source: OneBot V11, communication/ws.md; communication/ws-reverse.md says that b
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeAlias
+from collections.abc import Iterable
+from typing import Any
 
-from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType
 from msgspec import UNSET, MsgspecError, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
-from frontends.onebot_v11.feed import Listener
+from frontends.onebot_v11.outbound import Outbound
+from frontends.onebot_v11.pulse import DEAD_S, Connection, Pulse
 from frontends.onebot_v11.retcode import Answer, echo_of, encode_answer, failed
 from frontends.onebot_v11.session import Session
 from onebus.codec import CodecError, check_containers, check_depth, decode
@@ -24,10 +25,7 @@ logger = logging.getLogger(__name__)
 MAX_FRAME_BYTES = 64 << 20
 MAX_CALLS = 64
 """Calls of one socket at once; further frames wait unread."""
-PING_S = 30.0
-
-Connection: TypeAlias = web.WebSocketResponse | ClientWebSocketResponse[bool]
-Gate: TypeAlias = Callable[[], Awaitable[None]]
+CLOSE_S = 2.0
 
 
 class Carries(Struct, frozen=True):
@@ -45,66 +43,114 @@ class _Request(Struct, frozen=True):
 
 
 class Socket:
-    """One open connection. `gate` is awaited before each event: it may hold them back."""
+    """One open connection, with its pings to be answered here. `outbound`: events, if any.
+
+    `transport` is what the connection runs over, to hang up on a bot that is gone.
+    """
 
     def __init__(
         self,
         connection: Connection,
+        transport: asyncio.BaseTransport | None,
         session: Session,
         self_id: int,
-        listener: Listener | None,
-        gate: Gate | None = None,
+        outbound: Outbound | None,
     ) -> None:
         self._connection = connection
+        self._transport = transport
         self._session = session
         self._self_id = self_id
-        self._listener = listener
-        self._gate = gate
+        self._outbound = outbound
+        self._pulse = Pulse(connection)
         self._calls = asyncio.Semaphore(MAX_CALLS)
+
+    async def finish(self, timeout_s: float) -> None:
+        """Send no more events, and wait a while until the bot has read those that were sent."""
+        if self._outbound:
+            await self._outbound.finish(timeout_s)
 
     async def close(self) -> None:
         """Go away in an orderly manner."""
-        with contextlib.suppress(ConnectionError):
-            await self._connection.close(code=WSCloseCode.GOING_AWAY, message=b"onebus is stopping")
+        await self._close(WSCloseCode.GOING_AWAY, b"onebus is stopping")
 
-    async def run(self, *, actions: bool, calls: asyncio.TaskGroup | None = None) -> None:
-        """Until either side closes. The lifecycle event goes before everything else.
+    async def run(
+        self,
+        *,
+        actions: bool,
+        calls: asyncio.TaskGroup | None = None,
+        hello: bytes | None = None,
+    ) -> None:
+        """Until either side closes. `hello`, a lifecycle event, goes before everything else.
 
         Calls that are under way then are awaited, or left to the group `calls`.
         """
-        if self._listener:
-            await self._send(self._session.lifecycle(self._self_id, "connect"))
+        if hello:
+            await self._send(hello)
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(work) for work in self._background()]
             async for message in self._connection:
-                if not actions or message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    continue
-                await self._calls.acquire()
-                (calls or group).create_task(self._answer(message.data))
+                self._pulse.heard()
+                if message.type in (WSMsgType.PING, WSMsgType.PONG):
+                    await self._on_control(message)
+                elif actions and message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    await self._calls.acquire()
+                    self._pulse.heard()  # while we waited, it was we who did not listen
+                    (calls or group).create_task(self._answer(message.data))
             for task in background:
                 task.cancel()
 
     def _background(self) -> Iterable[Any]:
-        if self._listener is None:
+        yield self._ping()
+        yield self._hang_up_when_silent()
+        if self._outbound is None:
             return
-        yield self._send_events(self._listener)
-        yield self._close_when_too_slow(self._listener)
+        yield self._send_events(self._outbound)
+        yield self._outbound.tell()
+        yield self._close_when_too_slow(self._outbound)
         if self._session.config.enable_heartbeat:
             yield self._send_heartbeats()
 
-    async def _send_events(self, listener: Listener) -> None:
-        while True:
-            frame = await listener.frames.get()
-            if self._gate:
-                await self._gate()
-            await self._send(frame.body)
-
-    async def _close_when_too_slow(self, listener: Listener) -> None:
-        """A bot that does not read must not make others wait, nor fill our memory."""
-        await listener.overflow.wait()
-        logger.warning("%s: a bot does not keep up and is disconnected", self._session.account)
+    async def _on_control(self, message: Any) -> None:
+        if message.type is WSMsgType.PONG:
+            if self._outbound:
+                self._outbound.ponged(bytes(message.data))
+            return
         with contextlib.suppress(ConnectionError):
-            await self._connection.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow")
+            await self._connection.pong(message.data)
+
+    async def _ping(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self._pulse.ping()
+
+    async def _send_events(self, outbound: Outbound) -> None:
+        async def ping(payload: bytes) -> None:
+            with contextlib.suppress(ConnectionError):
+                await self._connection.ping(payload)
+
+        await outbound.send(self._send, ping)
+
+    async def _hang_up_when_silent(self) -> None:
+        """A bot whose machine vanished, or that hangs, never says so."""
+        await self._pulse.stops()
+        logger.warning(
+            "%s: a bot gave no sign of life for %.0f s and is disconnected",
+            self._session.account,
+            DEAD_S,
+        )
+        if isinstance(self._transport, asyncio.Transport):
+            self._transport.abort()
+        await self._close(WSCloseCode.ABNORMAL_CLOSURE, b"")
+
+    async def _close_when_too_slow(self, outbound: Outbound) -> None:
+        """A bot that is far behind had better know it: it may connect again and resume."""
+        await outbound.following.overflow.wait()
+        logger.warning("%s: a bot does not keep up and is disconnected", self._session.account)
+        await self._close(WSCloseCode.TRY_AGAIN_LATER, b"too slow")
+
+    async def _close(self, code: int, reason: bytes) -> None:
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._connection.close(code=code, message=reason)
 
     async def _send_heartbeats(self) -> None:
         while True:

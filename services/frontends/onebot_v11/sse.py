@@ -13,17 +13,18 @@ from typing import Any
 from aiohttp import web
 
 from frontends.onebot_v11.auth import refusal
-from frontends.onebot_v11.feed import Listener
+from frontends.onebot_v11.follow import Following
 from frontends.onebot_v11.http import no_account, session_of
+from frontends.onebot_v11.resume import resume_of
 from frontends.onebot_v11.session import Session, Sessions
-from onebus.errors import BusError
+from onebus.errors import BadParams, BusError
 from onebus.listener import json_error
 from onebus.service import Role
 
 logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_S = 15.0
-WRITE_S = 30.0
+WRITE_S = 25.0
 """A bot that takes nothing for so long is left."""
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -54,22 +55,34 @@ class Sse(Role):
             return refused
         try:
             identity = await session.identity()
-            listener = await session.attach()
+            resume = await resume_of(request, session)
+            async with session.follow(resume.after) as following:
+                hello = session.lifecycle(identity.self_id, "connect", resume.extension())
+                response = web.StreamResponse(headers=HEADERS)
+                stream = _Stream(response, session, identity.self_id, following)
+                return await self._serve(request, response, stream, hello)
+        except BadParams as error:
+            return json_error(400, str(error))
         except BusError as error:
             return json_error(503, str(error), headers={"Retry-After": "2"})
-        response = web.StreamResponse(headers=HEADERS)
+
+    async def _serve(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        stream: "_Stream",
+        hello: bytes,
+    ) -> web.StreamResponse:
         response.content_type = "text/event-stream"
         response.charset = "utf-8"
-        stream = _Stream(response, session, identity.self_id, listener)
         self._streams.add(stream)
         try:
             await response.prepare(request)
-            await stream.run()
+            await stream.run(hello)
         except* (ConnectionError, TimeoutError):
-            logger.debug("%s: a stream's bot went away", session.account)
+            logger.debug("a stream's bot went away")
         finally:
             self._streams.discard(stream)
-            session.detach(listener)
         return response
 
 
@@ -77,21 +90,21 @@ class _Stream:
     """One bot's stream."""
 
     def __init__(
-        self, response: web.StreamResponse, session: Session, self_id: int, listener: Listener
+        self, response: web.StreamResponse, session: Session, self_id: int, following: Following
     ) -> None:
         self._response = response
         self._session = session
         self._self_id = self_id
-        self._listener = listener
+        self._following = following
         self._ended = asyncio.Event()
 
     def end(self) -> None:
         """Write nothing more."""
         self._ended.set()
 
-    async def run(self) -> None:
+    async def run(self, hello: bytes) -> None:
         """Until `end`, or until the bot falls behind or goes."""
-        await self._write(self._session.lifecycle(self._self_id, "connect"))
+        await self._write(hello)
         works: list[Coroutine[Any, Any, object]] = [
             self._events(),
             self._keep_alive(),
@@ -108,7 +121,7 @@ class _Stream:
 
     async def _events(self) -> None:
         while True:
-            frame = await self._listener.frames.get()
+            frame = await self._following.next()
             await self._write(frame.body, b"id: %d\n" % frame.sequence)
 
     async def _heartbeats(self) -> None:
@@ -123,7 +136,7 @@ class _Stream:
             await self._put(b": still here\n\n")
 
     async def _fallen_behind(self) -> None:
-        await self._listener.overflow.wait()
+        await self._following.overflow.wait()
         logger.warning("%s: a stream's bot does not keep up and is left", self._session.account)
 
     async def _write(self, event: bytes, head: bytes = b"") -> None:

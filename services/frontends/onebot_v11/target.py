@@ -22,6 +22,7 @@ _SWITCHES = (
     "async_as_ok",
     "quick_operation_at_sender_default",
     "report_self_message",
+    "replay_window",
 )
 
 

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from aiohttp import WSCloseCode, web
 
 from frontends.onebot_v11.auth import refusal
-from frontends.onebot_v11.feed import Listener
 from frontends.onebot_v11.http import no_account, session_of
+from frontends.onebot_v11.outbound import Outbound
+from frontends.onebot_v11.resume import resume_of
 from frontends.onebot_v11.session import Sessions
-from frontends.onebot_v11.socket import MAX_FRAME_BYTES, PING_S, Carries, Socket
-from onebus.errors import BusError, InternalError
+from frontends.onebot_v11.socket import CLOSE_S, MAX_FRAME_BYTES, Carries, Socket
+from onebus.errors import BadParams, BusError, OnebusError
 from onebus.listener import json_error
 from onebus.service import Role, guarded
 
@@ -51,28 +52,43 @@ class Ws(Role):
         if refused := refusal(request, session.config.access_token, self._sessions.throttle):
             return refused
         response = web.WebSocketResponse(
-            max_msg_size=MAX_FRAME_BYTES, heartbeat=PING_S, compress=False
+            max_msg_size=MAX_FRAME_BYTES, autoping=False, compress=False, timeout=CLOSE_S
         )
         if not response.can_prepare(request):
             return json_error(
                 426, "this is a WebSocket address", "connect with ws://", {"Upgrade": "websocket"}
             )
         carries = PATHS[request.path.partition("/onebot/v11")[2].rstrip("/")]
-        listener: Listener | None = None
         try:
             identity = await session.identity()
-            listener = await session.attach() if carries.events else None
+            if not carries.events:
+                socket = Socket(response, request.transport, session, identity.self_id, None)
+                return await self._serve(request, response, socket, carries, None)
+            resume = await resume_of(request, session)
+            hello = session.lifecycle(identity.self_id, "connect", resume.extension())
+            async with session.follow(resume.after) as following:
+                outbound = Outbound(following)
+                socket = Socket(response, request.transport, session, identity.self_id, outbound)
+                return await self._serve(request, response, socket, carries, hello)
+        except BadParams as error:
+            return json_error(400, str(error))
         except BusError as error:
             return json_error(503, str(error), headers={"Retry-After": "2"})
-        socket = Socket(response, session, identity.self_id, listener)
+
+    async def _serve(
+        self,
+        request: web.Request,
+        response: web.WebSocketResponse,
+        socket: Socket,
+        carries: Carries,
+        hello: bytes | None,
+    ) -> web.StreamResponse:
         try:
             await response.prepare(request)
             self._sockets.add(socket)
-            await guarded(socket.run(actions=carries.actions), f"a socket of {session.account}")
-        except InternalError:  # after the upgrade there is no HTTP answer any more
+            await guarded(socket.run(actions=carries.actions, hello=hello), "a socket")
+        except OnebusError:  # after the upgrade there is no HTTP answer any more
             await response.close(code=WSCloseCode.INTERNAL_ERROR, message=b"internal error")
         finally:
             self._sockets.discard(socket)
-            if listener:
-                session.detach(listener)
         return response

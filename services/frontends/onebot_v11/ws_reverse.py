@@ -1,7 +1,8 @@
 """The reverse WebSocket transport: onebus connects to the bot, again and again until it works.
 
 Source: OneBot V11, communication/ws-reverse.md. One connection for a target at a time: the old one
-is closed before the next is opened, because bots keep one for an account and drop the other.
+is closed before the next is opened, because bots keep one for an account and drop the other. Each
+begins behind the last event that the bot is known to have read.
 """
 
 import asyncio
@@ -10,19 +11,24 @@ import time
 
 import aiohttp
 
-from frontends.onebot_v11.feed import Listener
+from frontends.onebot_v11.frame import Frame
+from frontends.onebot_v11.outbound import Delivery, Outbound
+from frontends.onebot_v11.progress import Progress
+from frontends.onebot_v11.pulse import Connection
 from frontends.onebot_v11.push import Claim, known
 from frontends.onebot_v11.reach import Reach, closed, trouble_of
 from frontends.onebot_v11.session import Session
-from frontends.onebot_v11.socket import MAX_FRAME_BYTES, PING_S, Carries, Connection, Socket
+from frontends.onebot_v11.socket import CLOSE_S, MAX_FRAME_BYTES, Carries, Socket
 from frontends.onebot_v11.target import Target
+from frontends.onebot_v11.window import Deaths
 from onebus.backoff import Backoff
 from onebus.errors import BusError
 
 logger = logging.getLogger(__name__)
 
 HANDSHAKE_S = 10.0
-CLOSE_S = 2.0
+FINISH_S = 4.0
+"""How long a bot may take to read what it was sent, when we stop."""
 STEADY_S = 5.0
 """A connection that lived for so long was a good one."""
 MOST_INTERVALS = 5
@@ -35,16 +41,42 @@ CARRIES = {
 }
 
 
+class Durable(Delivery):
+    """Events for a bot that gets each at least once, while they are young enough."""
+
+    def __init__(self, claim: Claim, progress: Progress, deaths: Deaths) -> None:
+        self._claim = claim
+        self._progress = progress
+        self._deaths = deaths
+
+    async def admit(self, frame: Frame) -> bool:
+        """Whether it is to be sent; waits until it is certain that the target is ours."""
+        await self._claim.sure()
+        return self._progress.fresh(frame)
+
+    async def handed_over(self, sequence: int) -> None:
+        """Note it; raises Conflict when another process has the target."""
+        self._deaths.lived(sequence)
+        await self._progress.done(sequence)
+
+
 class ReverseWs:
     """Keeps one target connected; a Pusher."""
 
     def __init__(
-        self, session: Session, target: Target, claim: Claim, http: aiohttp.ClientSession
+        self,
+        session: Session,
+        target: Target,
+        claim: Claim,
+        progress: Progress,
+        http: aiohttp.ClientSession,
     ) -> None:
         self._session = session
         self._target = target
         self._claim = claim
+        self._progress = progress
         self._http = http
+        self._deaths = Deaths()
         self._carries = CARRIES[target.role]
         self._socket: Socket | None = None
         self._stopping = asyncio.Event()
@@ -65,9 +97,11 @@ class ReverseWs:
             await asyncio.Event().wait()
 
     async def drain(self) -> None:
-        """Close with 1001, and stay away."""
+        """Note what the bot has read of what it was sent, close with 1001, and stay away."""
         self._stopping.set()
         if self._socket:
+            await self._socket.finish(FINISH_S)
+            await self._progress.save()
             await self._socket.close()
 
     async def _connect_once(self, calls: asyncio.TaskGroup) -> None:
@@ -79,7 +113,7 @@ class ReverseWs:
                     self._target.url,
                     headers=self._headers(identity.self_id),
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
-                    heartbeat=PING_S,
+                    autoping=False,
                     max_msg_size=MAX_FRAME_BYTES,
                 )
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -94,23 +128,53 @@ class ReverseWs:
         """Be at the bot's service until either side closes."""
         self._reach.found()
         started_at = time.monotonic()
-        listener: Listener | None = None
         try:
             if self._carries.events:
-                listener = await self._session.attach(self._target.events)
-            self._socket = Socket(connection, self._session, self_id, listener, self._claim.sure)
-            await self._socket.run(actions=self._carries.actions, calls=calls)
+                await self._serve_events(connection, self_id, calls)
+            else:
+                await self._talk(connection, self_id, calls, None)
         except BusError as error:
             logger.debug("%s: no events yet: %s", self._target.name, error)
             return
-        finally:
-            self._socket = None
-            if listener:
-                self._session.detach(listener)
         if time.monotonic() - started_at > STEADY_S:
             self._reach.steady()
         if not self._stopping.is_set():
             self._reach.lost(closed(connection.close_code))
+
+    async def _serve_events(
+        self, connection: Connection, self_id: int, calls: asyncio.TaskGroup
+    ) -> None:
+        """Go on where the bot stopped. Raises BusError, and Conflict: the target is another's."""
+        after = self._progress.position
+        if not after or not self._target.config.replay_window:
+            after = await self._progress.start()
+        async with self._session.follow(after, self._target.events, patient=True) as following:
+            delivery = Durable(self._claim, self._progress, self._deaths)
+            outbound = Outbound(following, delivery, self._deaths.window)
+            await self._talk(connection, self_id, calls, outbound)
+            if not self._stopping.is_set():
+                await self._after_death(outbound.window.pending)
+
+    async def _talk(
+        self,
+        connection: Connection,
+        self_id: int,
+        calls: asyncio.TaskGroup,
+        outbound: Outbound | None,
+    ) -> None:
+        transport = _transport_of(connection)
+        self._socket = Socket(connection, transport, self._session, self_id, outbound)
+        hello = self._session.lifecycle(self_id, "connect") if outbound else None
+        try:
+            await self._socket.run(actions=self._carries.actions, calls=calls, hello=hello)
+        finally:
+            self._socket = None
+
+    async def _after_death(self, pending: list[Frame]) -> None:
+        """A bot that dies of one event again and again gets the next one instead."""
+        if fatal := self._deaths.died(pending):
+            await self._progress.bury(fatal, "the bot's connection ended each time it was sent")
+            await self._progress.done(fatal.sequence)
 
     def _headers(self, self_id: int) -> dict[str, str]:
         """Source: communication/ws-reverse.md and authorization.md."""
@@ -118,3 +182,11 @@ class ReverseWs:
         if token := self._target.access_token:
             headers["Authorization"] = f"Bearer {token}"
         return headers
+
+
+def _transport_of(connection: Connection) -> asyncio.BaseTransport | None:
+    """What a connection that we opened runs over; aiohttp shows it nowhere."""
+    if not isinstance(connection, aiohttp.ClientWebSocketResponse):
+        return None
+    below = connection._response.connection  # noqa: SLF001
+    return below.transport if below else None

@@ -8,8 +8,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from frontends.onebot_v11 import ws_reverse
+from frontends.onebot_v11 import pulse, socket
 from frontends.onebot_v11.config import Config
+from frontends.onebot_v11.progress import Progress
 from frontends.onebot_v11.session import Sessions
 from frontends.onebot_v11.target import targets
 from frontends.onebot_v11.ws_reverse import ReverseWs
@@ -34,8 +35,9 @@ class Ours:
 async def test_a_connection_that_is_only_half_open_is_made_anew(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ws_reverse, "PING_S", 0.2)
-    monkeypatch.setattr(ws_reverse, "CLOSE_S", 0.1)
+    monkeypatch.setattr(pulse, "PING_S", 0.1)
+    monkeypatch.setattr(pulse, "DEAD_S", 0.3)
+    monkeypatch.setattr(socket, "CLOSE_S", 0.1)
     handshakes: asyncio.Queue[str] = asyncio.Queue()
 
     async def fall_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -62,7 +64,8 @@ async def test_a_connection_that_is_only_half_open_is_made_anew(
     (target,) = targets(ACCOUNT, config)
     async with aiohttp.ClientSession() as http, server, asyncio.TaskGroup() as group:
         claim: Any = Ours()
-        works: list[Role | ReverseWs] = [known, sessions, ReverseWs(session, target, claim, http)]
+        pusher = ReverseWs(session, target, claim, Progress(session, target), http)
+        works: list[Role | ReverseWs] = [known, sessions, pusher]
         tasks = [group.create_task(work.run()) for work in works]
         for _ in range(2):
             assert await asyncio.wait_for(handshakes.get(), 10) == "77"

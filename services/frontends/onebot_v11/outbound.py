@@ -1,0 +1,108 @@
+"""Events on their way to one socket: sent in order, a bounded number ahead of the bot."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+
+from frontends.onebot_v11.follow import Following
+from frontends.onebot_v11.frame import Frame
+from frontends.onebot_v11.window import Window
+
+MOST_AHEAD = 256
+"""Events that a bot which keeps nothing may be behind what was sent."""
+SETTLE_S = 15.0
+"""How often the place in the log of an idle bot is told."""
+
+
+class Delivery:
+    """What becomes of events: nothing is asked before, nothing kept after. Push targets differ."""
+
+    async def admit(self, frame: Frame) -> bool:  # noqa: ARG002
+        """Called right before an event is sent; False leaves it out."""
+        return True
+
+    async def handed_over(self, sequence: int) -> None:
+        """The bot has everything up to here, but for what was left out."""
+
+
+class Outbound:
+    """Sends what `following` gives. `write` sends a text frame, `ping` a ping with a payload."""
+
+    def __init__(
+        self, following: Following, delivery: Delivery | None = None, most_ahead: int = MOST_AHEAD
+    ) -> None:
+        self.following = following
+        self.window = Window(most_ahead)
+        self._delivery = delivery or Delivery()
+        self._moved = asyncio.Event()
+        self._handed_over = 0
+        self._told = 0
+        self._in_hand = False
+        self._stopped = False
+        self._empty = asyncio.Event()
+
+    async def send(
+        self,
+        write: Callable[[bytes], Awaitable[None]],
+        ping: Callable[[bytes], Awaitable[None]],
+    ) -> None:
+        """Send events until cancelled, or until `finish`."""
+        while not self._stopped:
+            frame = await self.following.next()
+            self._in_hand = True
+            await self._room()
+            if self._stopped:
+                return
+            admitted = await self._delivery.admit(frame)
+            self.window.add(frame, sent=admitted)
+            self._in_hand = False
+            if admitted:
+                await write(frame.body)
+            else:
+                self._note(self.window.skip())
+            if self.window.ping_due(idle=not self.following.ready):
+                await ping(self.window.ping(time.monotonic()))
+
+    def ponged(self, payload: bytes) -> None:
+        """The bot has read everything that was sent before this ping."""
+        self._note(self.window.pong(payload, time.monotonic()))
+
+    async def tell(self) -> None:
+        """Tell how far the bot is, until cancelled; an idle one moves on with the log."""
+        while True:
+            try:
+                async with asyncio.timeout(SETTLE_S):
+                    await self._moved.wait()
+            except TimeoutError:
+                if not self.window.pending and not self._in_hand:
+                    self._handed_over = max(self._handed_over, self.following.settled)
+            self._moved.clear()
+            await self._tell()
+
+    async def finish(self, timeout_s: float) -> None:
+        """Send no more, and wait a while for the bot to have read what was sent."""
+        self._stopped = True
+        self._empty.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self.window.pending:
+                    self._empty.clear()
+                    await self._empty.wait()
+        await self._tell()
+
+    async def _tell(self) -> None:
+        if self._handed_over > self._told:
+            self._told = self._handed_over
+            await self._delivery.handed_over(self._told)
+
+    async def _room(self) -> None:
+        while self.window.full and not self._stopped:
+            self._empty.clear()
+            await self._empty.wait()
+
+    def _note(self, sequence: int | None) -> None:
+        if sequence is not None:
+            self._handed_over = sequence
+            self._moved.set()
+            self._empty.set()
