@@ -88,7 +88,14 @@ class Stack(Struct, frozen=True):
         LOG.parent.mkdir(exist_ok=True)
         with LOG.open("a") as log:
             log.write(self.compose("--profile", "*", "logs", "--no-color"))
-        self.compose("--profile", "*", "down", *arguments)
+        try:
+            self.compose("--profile", "*", "down", *arguments)
+        except AssertionError as failure:
+            # Engines of version 20.10 now and then keep the endpoint of a container that is gone,
+            # until they are restarted (https://github.com/moby/moby/issues/43286): a network stays.
+            left = self.compose("--profile", "*", "ps", "--all", "--quiet")
+            if "has active endpoints" not in str(failure) or left:
+                raise
 
     def _command(self) -> list[str]:
         # A developer's own .env must not decide what is tested.
