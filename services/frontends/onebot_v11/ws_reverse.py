@@ -84,7 +84,9 @@ class ReverseWs:
         self._reach = Reach(label, "connected")
 
     async def run(self) -> None:
-        """Connect, and connect again, until cancelled."""
+        """Connect, and connect again, until cancelled. Raises BusError, and Conflict."""
+        if self._carries.events:  # a bot that was never there yet misses nothing either
+            await self._progress.start()
         interval_s = self._target.reconnect_interval_ms / 1000
         backoff = Backoff(interval_s, interval_s * MOST_INTERVALS)
         async with asyncio.TaskGroup() as calls:
