@@ -21,6 +21,7 @@ from nats.aio.client import Client, Server
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from onebus import metrics
 from onebus.errors import BusError, BusTimeout, BusUnavailable, Misconfigured
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,12 @@ class Bus:
     def connected(self) -> bool:
         """Whether a request has a chance now."""
         return self.ready.is_set() and self._client.is_connected
+
+    @property
+    def reading(self) -> bool:
+        """Whether what NATS sends is read. If it is not while `connected`, `_watch` mends it."""
+        task = self._client._reading_task  # noqa: SLF001
+        return task is not None and not task.done()
 
     def on_ready(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back, quickly, after every (re)connect; returns how to stop that."""
@@ -295,6 +302,7 @@ class Bus:
     async def _on_up(self) -> None:
         logger.info("connected to NATS at %s", self.where())
         self._last_problem = ""
+        metrics.nats_connects.inc()
         self.ready.set()
         for callback in list(self._on_ready):
             callback()

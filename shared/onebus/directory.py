@@ -6,7 +6,7 @@ is online when its record says so *and* the session that wrote it lives.
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from msgspec import Struct
@@ -68,6 +68,7 @@ class Directory(Role):
         self._bucket = Bucket(bus, "accounts")
         self._sessions = sessions
         self._records: dict[str, AccountRecord] = {}
+        self._known = False
         self._on_change: list[Callable[[AccountRecord], None]] = []
 
     def get(self, account: Account) -> AccountRecord | None:
@@ -85,10 +86,17 @@ class Directory(Role):
         """Call back, quickly, with each record that is new or has changed."""
         self._on_change.append(callback)
 
+    def missing(self) -> Iterable[str]:
+        """The first look at all of them."""
+        if not self._known:
+            yield "the accounts are not known yet"
+
     async def run(self) -> None:
         """Follow the bucket until cancelled."""
         await self._bus.ready.wait()
         async with self._bucket.follow("", self._take) as reader:
+            await reader.caught_up.wait()
+            self._known = True
             await reader.ended()
 
     def _take(self, key: str, entry: Entry | None) -> None:

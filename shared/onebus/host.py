@@ -16,7 +16,7 @@ from aiohttp import web
 from msgspec import Raw, Struct
 from nats.aio.msg import Msg
 
-from onebus import __version__, directory, subjects
+from onebus import __version__, directory, metrics, subjects
 from onebus.action import Action, Request, Response, action_name
 from onebus.backoff import Backoff
 from onebus.bus import Bus
@@ -71,6 +71,13 @@ class AccountHost:
 
     async def own(self) -> None:
         """Serve the account for as long as it is ours."""
+        self._kit.logger.info("owned by this process")
+        try:
+            await self._own()
+        finally:
+            self._kit.logger.info("not owned by this process any more")
+
+    async def _own(self) -> None:
         backoff = Backoff(1, 60)
         while True:
             try:
@@ -102,6 +109,11 @@ class AccountHost:
         async with self._lane(action):
             with self._busy():
                 yield
+
+    def observe(self) -> None:
+        """Add what waits for its turn, or is under way."""
+        metrics.queue_waiting.labels("actions").inc(self._lanes.taken)
+        metrics.queue_waiting.labels("appends").inc(self._kit.waiting)
 
     def taking(self) -> bool:
         """Whether something new may be started."""
@@ -291,6 +303,15 @@ class ConnectorHost(Role):
                 yield web.route("POST", f"{base}/webhook", host.webhook)
             for route in host.connector.routes():
                 yield web.RouteDef(route.method, base + route.path, route.handler, route.kwargs)
+
+    def missing(self) -> Iterable[str]:
+        """What keeps it from owning accounts; webhooks need nothing but NATS."""
+        return self._lease.missing()
+
+    def observe(self) -> None:
+        """What waits for its turn."""
+        for host in self._hosts:
+            host.observe()
 
     async def run(self) -> None:
         """Serve the accounts that this process owns, until cancelled."""

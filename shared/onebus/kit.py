@@ -8,13 +8,13 @@ from functools import partial
 
 import aiohttp
 
-from onebus import subjects
+from onebus import metrics, subjects
 from onebus.action import Sent
 from onebus.bucket import Bucket, Conflict
 from onebus.bus import Bus
 from onebus.codec import decode, encode
 from onebus.connector import Token, TokenSource
-from onebus.errors import BusError
+from onebus.errors import BusError, OnebusError
 from onebus.event import Event, MessageSent
 from onebus.ids import Account
 from onebus.log import Log
@@ -54,14 +54,37 @@ class BusKit:
         self._bus = bus
         self._owned = owned
         self._lanes = Lanes()
+        self._refused = False
         self._tokens = Bucket(bus, "tokens")
         self._token_locks: dict[str, asyncio.Lock] = {}
 
     async def append(self, event: Event, *, timeout_s: float = 10) -> int:
         """Write an event into the log once; see `onebus.connector.Kit`."""
         chat = getattr(event, "chat", None)
-        async with self._lanes.turn(chat.key if chat else None):
-            return await self.log.append(event, timeout_s=timeout_s)
+        try:
+            async with self._lanes.turn(chat.key if chat else None):
+                with metrics.appends_in_flight.track_inprogress():
+                    sequence = await self.log.append(event, timeout_s=timeout_s)
+        except OnebusError as error:
+            metrics.append_failures.labels(str(self.account)).inc()
+            self._say_refused(error)
+            raise
+        metrics.appended.labels(str(self.account)).inc()
+        if self._refused:
+            self._refused = False
+            self.logger.info("the event log takes events again")
+        return sequence
+
+    def _say_refused(self, error: OnebusError) -> None:
+        """Once until it works again; that NATS is away is said elsewhere."""
+        if not self._refused and self._bus.connected and isinstance(error, BusError):
+            self._refused = True
+            self.logger.error("the event log does not take events: %s", error)
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait for their turn or the log's answer."""
+        return self._lanes.taken
 
     async def append_sent(
         self, events: Sequence[MessageSent], *, degraded: Iterable[str] = ()

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from nats.nuid import NUID
@@ -48,6 +48,11 @@ class Sessions(Role):
         self.listed_at_s = 0.0
         self.known = asyncio.Event()
 
+    def missing(self) -> Iterable[str]:
+        """The first look at them."""
+        if not self.known.is_set():
+            yield "the sessions are not known yet"
+
     async def run(self) -> None:
         """Keep `live` current until cancelled; while NATS is away it stays as it was."""
         while True:
@@ -83,11 +88,19 @@ class Lease:
         self._renewed_at = 0.0
         self._revision = 0
         self._stopping = False
+        self._followed = False
         self.session = self._draw()
 
     def owned(self, key: str) -> bool:
         """Whether this process owns the claim at this moment. Ask right before every use."""
         return self._mine(key) and boot_time_s() - self._renewed_at < OWNED_S
+
+    def missing(self) -> Iterable[str]:
+        """What it lacks before it can claim anything."""
+        if not self._revision:
+            yield "no session is held"
+        if not self._followed:
+            yield "the claims are not known yet"
 
     async def run(self, prefix: str) -> None:
         """Renew the session and follow the claims below `prefix` until cancelled."""
@@ -97,6 +110,7 @@ class Lease:
         ):
             group.create_task(self._renew_for_ever())
             await reader.caught_up.wait()
+            self._followed = True
             await self._sessions.known.wait()
             while True:
                 if self._revision and not self._stopping:

@@ -11,11 +11,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
 
-from onebus import subjects
+from onebus import metrics, subjects
 from onebus.backoff import Backoff
 from onebus.bus import (
     ANOTHER_WRITE_IN_FLIGHT,
@@ -39,6 +40,45 @@ ATTEMPT_S = 2.0
 LAG_S = 0.05
 PAGE = 500
 STORAGE_FULL = frozenset({10023, 10047, 10077})
+
+
+class Extent(Struct, frozen=True):
+    """What the log holds, and what it may hold; a limit of 0 is none. Times in unix seconds."""
+
+    first: int
+    last: int
+    messages: int
+    size_bytes: int
+    first_at_s: float
+    max_messages: int
+    max_bytes: int
+    max_age_s: float
+
+    @property
+    def fullness(self) -> float:
+        """How much of its limits by count and size is used; 1 is all of it."""
+        parts = ((self.messages, self.max_messages), (self.size_bytes, self.max_bytes))
+        return max((used / limit for used, limit in parts if limit), default=0.0)
+
+
+def extent_of(info: dict[str, Any]) -> Extent:
+    """What a server's answer about a stream says."""
+    state, config = info["state"], info["config"]
+    return Extent(
+        first=int(state["first_seq"]),
+        last=int(state["last_seq"]),
+        messages=int(state["messages"]),
+        size_bytes=int(state["bytes"]),
+        first_at_s=_unix_s(state["first_ts"]),
+        max_messages=max(int(config["max_msgs"]), 0),
+        max_bytes=max(int(config["max_bytes"]), 0),
+        max_age_s=int(config["max_age"]) / 1e9,
+    )
+
+
+def _unix_s(text: str) -> float:
+    """A server's time; it writes nine digits after the point."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 class Stored(Struct, frozen=True):
@@ -76,7 +116,7 @@ class Log:
             except (BusUnavailable, BusTimeout, NoResponders, StoreRefused) as error:
                 delay_s = backoff.next_s()
                 if time.monotonic() + delay_s >= deadline or _hopeless(error):
-                    raise _append_error(error) from error
+                    raise _append_error(error, connected=self._bus.connected) from error
             await asyncio.sleep(delay_s)
 
     async def _append_once(self, subject: str, body: bytes, deadline: float) -> int:
@@ -112,15 +152,23 @@ class Log:
         entry = await self._bus.last_matching(self.stream, where)
         return self.open(entry) if entry else None
 
+    async def extent(self) -> Extent:
+        """What the log holds now, and what it may hold. Raises BusError."""
+        extent = extent_of(await self._bus.api(f"STREAM.INFO.{self.stream}", timeout_s=2))
+        self._seen(extent.last)
+        return extent
+
     async def end(self) -> int:
         """The last sequence of the log."""
-        info = await self._bus.api(f"STREAM.INFO.{self.stream}", timeout_s=2)
-        return self._seen(int(info["state"]["last_seq"]))
+        return (await self.extent()).last
 
     async def first(self) -> int:
         """The first sequence that the log still has."""
-        info = await self._bus.api(f"STREAM.INFO.{self.stream}", timeout_s=2)
-        return int(info["state"]["first_seq"])
+        return (await self.extent()).first
+
+    async def next_after(self, where: str, sequence: int) -> StreamEntry | None:
+        """The first entry at a filter of `subjects` behind a sequence. Raises BusError."""
+        return await self._next(where, sequence + 1)
 
     async def page(self, where: str, start: int, *, limit: int = PAGE) -> list[Stored]:
         """The first events at a filter from `start` on, in order; none only if there are none.
@@ -197,6 +245,7 @@ class Log:
 
     def _drop(self, entry: StreamEntry, why: str) -> None:
         self.dropped += 1
+        metrics.dropped_entries.inc()
         logger.warning("dropped entry %d of the log: %s", entry.sequence, why)
 
     async def _last(self, subject: str) -> Stored | None:
@@ -220,7 +269,8 @@ class Log:
             return None
         message = answer["message"]
         body = base64.b64decode(message.get("data", ""))
-        return StreamEntry(message["subject"], int(message["seq"]), body, {})
+        stored_at_ms = int(_unix_s(message["time"]) * 1000)
+        return StreamEntry(message["subject"], int(message["seq"]), body, {}, stored_at_ms)
 
     def _seen(self, sequence: int) -> int:
         self.last_seen = max(self.last_seen, sequence)
@@ -234,12 +284,18 @@ def _hopeless(error: BusError) -> bool:
     return isinstance(error, StoreRefused) and error.code != ANOTHER_WRITE_IN_FLIGHT
 
 
-def _append_error(error: BusError) -> BusError:
+def _append_error(error: BusError, *, connected: bool) -> BusError:
     match error:
         case StoreRefused(code=code) if code in STORAGE_FULL:
             return BusUnavailable("the event log is full: free disk space or raise its limits")
         case NoResponders():
             return BusUnavailable("the event log does not exist: run `onebus bus setup`")
+        case BusTimeout() if connected:
+            # What nats-server says of a disk that is full, to us: nothing, until it is restarted.
+            return BusTimeout(
+                "the event log gives no answer: is the disk of NATS full? Once there is room, "
+                "restart nats-server"
+            )
         case BusTimeout():
             return error
     return BusUnavailable(str(error))

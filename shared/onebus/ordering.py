@@ -57,6 +57,11 @@ class Lanes:
         self._most_waiting = most_waiting
         self._lanes: dict[Hashable, deque[Place]] = {}
 
+    @property
+    def taken(self) -> int:
+        """How many places are taken, in all lanes: who waits and who holds the turn."""
+        return sum(map(len, self._lanes.values()))
+
     def join(self, key: Hashable) -> Place:
         """Take a place in the lane of this key at once, for work that starts later.
 

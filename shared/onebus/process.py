@@ -24,6 +24,7 @@ from onebus.directory import Directory
 from onebus.embedded import EmbeddedNats, data_lock, running_options
 from onebus.errors import Misconfigured
 from onebus.frontend import FrontendKit
+from onebus.health import Health
 from onebus.host import ConnectorHost
 from onebus.ids import Account, Platform
 from onebus.lease import Sessions
@@ -89,8 +90,8 @@ async def _up_with(
         hosts = _hosts(source, platforms, bus, sessions, http, exclusive)
         kit = FrontendKit(bus, Directory(bus, sessions), sessions, exclusive)
         fronts = _fronts(source, None, kit)
-        listener = _listener(settings, [*hosts, *fronts])
-        roles: list[Role] = [sessions, *hosts, *fronts, *extra]
+        roles = _watched(bus, [sessions, *hosts, *fronts, *extra])
+        listener = _listener(settings, roles)
 
         def announce() -> None:
             say(_banner(source, listener.port, where))
@@ -110,8 +111,9 @@ async def connectors(source: Source, platforms: Sequence[str]) -> None:
     async with _shared(_options(settings.bus), f"connector {' '.join(platforms)}") as shared:
         bus, sessions, http = shared
         hosts = _hosts(source, platforms, bus, sessions, http, "")
-        listener = _listener(settings, hosts)
-        await run_roles([sessions, *hosts], [listener], lambda: _listening(settings, listener))
+        roles = _watched(bus, [sessions, *hosts])
+        listener = _listener(settings, roles)
+        await run_roles(roles, [listener], lambda: _listening(settings, listener))
 
 
 async def frontends(source: Source, names: Sequence[str]) -> None:
@@ -121,8 +123,9 @@ async def frontends(source: Source, names: Sequence[str]) -> None:
         bus, sessions, _ = shared
         kit = FrontendKit(bus, Directory(bus, sessions), sessions)
         fronts = _fronts(source, names, kit)
-        listener = _listener(settings, fronts)
-        await run_roles([sessions, *fronts], [listener], lambda: _listening(settings, listener))
+        roles = _watched(bus, [sessions, *fronts])
+        listener = _listener(settings, roles)
+        await run_roles(roles, [listener], lambda: _listening(settings, listener))
 
 
 async def bus_setup(source: Source, say: Callable[[str], None]) -> None:
@@ -210,6 +213,11 @@ def _protocol_configs(source: Source, protocol: str) -> dict[Account, Any]:
 def _frontend(protocol: str) -> FrontendModule:
     module: Any = importlib.import_module(f"frontends.{protocol.replace('.', '_')}.roles")
     return module  # type: ignore[no-any-return]
+
+
+def _watched(bus: Bus, roles: Sequence[Role]) -> list[Role]:
+    """The roles and who answers for them; its routes go before those that match any account."""
+    return [Health(bus, roles), *roles]
 
 
 def _listener(settings: Settings, roles: Sequence[Role]) -> Listener:

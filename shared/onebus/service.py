@@ -32,6 +32,13 @@ class Role:
         """Origins whose pages may use what the request's path names, beside our own."""
         return ()
 
+    def missing(self) -> Iterable[str]:
+        """What it still waits for before it can do its work, in a few words each, for people."""
+        return ()
+
+    def observe(self) -> None:
+        """Set the gauges of `metrics` that only somebody's look keeps current."""
+
     async def run(self) -> None:
         """Work until cancelled."""
         await asyncio.Event().wait()

@@ -57,6 +57,11 @@ class Listener:
         self._more = asyncio.Event()
 
     @property
+    def waiting(self) -> int:
+        """How many frames wait to be sent."""
+        return self.frames.qsize()
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is queued, and nothing was left out."""
         return self.frames.empty() and not self.overflow.is_set()
@@ -98,6 +103,11 @@ class _Feed:
         """Events up to here were handed over, or are being so to who listened when it began."""
         self.idle = True
         self._queue: asyncio.Queue[Stored] = asyncio.Queue(FEED_SIZE)
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait to be translated."""
+        return self._queue.qsize()
 
     def put(self, stored: Stored) -> None:
         """Queue an event; a full queue closes the listeners, who then miss nothing unawares."""
@@ -190,6 +200,17 @@ class Feeds:
             del self._feeds[key]
             feed.task.cancel()
             self._reader.set_filters(self._filters())
+
+    @property
+    def reading(self) -> bool:
+        """Whether events are read for who attaches."""
+        return self._reader is not None
+
+    def waiting(self) -> tuple[int, int]:
+        """How many events wait to be translated, and how many frames to be sent."""
+        feeds = self._feeds.values()
+        queued = sum(listener.waiting for feed in feeds for listener in feed.listeners)
+        return sum(feed.waiting for feed in feeds), queued
 
     def settled(self, account: Account) -> int:
         """The sequence up to which all of an account's events were given to its listeners."""

@@ -24,7 +24,7 @@ from frontends.onebot_v11.quick import run_quick
 from frontends.onebot_v11.reach import Reach, Trouble, trouble_of
 from frontends.onebot_v11.session import Identity, Lifecycle, Session
 from frontends.onebot_v11.target import Target
-from onebus import __version__
+from onebus import __version__, metrics
 from onebus.backoff import Backoff
 from onebus.bucket import Bucket, Conflict
 from onebus.codec import CodecError, decode
@@ -91,7 +91,11 @@ class HttpPost:
         self._timeout = aiohttp.ClientTimeout(
             total=target.timeout_ms / 1000 or None, sock_connect=CONNECT_S
         )
-        self._reach = Reach(f"{target.account}: events for {target.name}", "delivered")
+        self._reach = Reach(
+            f"{target.account}: events for {target.name}",
+            "delivered",
+            metrics.target_up.labels(*target.way),
+        )
         self._once = Bucket(session.bus, "idempotency")
         self._lanes = Lanes(MAX_AHEAD)
         self._floor = Floor(0)
@@ -164,16 +168,19 @@ class HttpPost:
 
     async def _deliver(self, frame: Frame) -> bool:
         """Post until the bot has taken it, or it is given up; False when we stop before that."""
+        again = False
         while not self._stopping.is_set():
             await self._claim.sure()
             if not self._progress.fresh(frame):
                 return True
             try:
                 if reply := await self._when_reachable(frame):
+                    self._progress.sent(frame, again=again)
                     await self._take(reply, frame)
                     return True
             except NotTaken as refusal:
                 self._reach.lost(refusal.trouble)
+                again = again or refusal.retry_after_s > 0  # the bot had it, and sent it back
                 await self._pause(min(refusal.retry_after_s, MAX_WAIT_S))
             except NoAnswer as failure:
                 self._reach.lost(failure.trouble)

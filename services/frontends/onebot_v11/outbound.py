@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from frontends.onebot_v11.follow import Following
 from frontends.onebot_v11.frame import Frame
 from frontends.onebot_v11.window import Window
+from onebus import metrics
+from onebus.metrics import Way
 
 MOST_AHEAD = 256
 """Events that a bot which keeps nothing may be behind what was sent."""
@@ -16,7 +18,17 @@ SETTLE_S = 15.0
 
 
 class Delivery:
-    """What becomes of events: nothing is asked before, nothing kept after. Push targets differ."""
+    """What becomes of events: nothing is asked before, nothing kept after. Push targets differ.
+
+    `way` is what it is called in metrics.
+    """
+
+    def __init__(self, way: Way) -> None:
+        self._way = way
+
+    def sent(self, frame: Frame) -> None:
+        """Called when an event was written."""
+        metrics.sent(self._way, frame.stored_at_ms)
 
     async def admit(self, frame: Frame) -> bool:  # noqa: ARG002
         """Called right before an event is sent; False leaves it out."""
@@ -30,11 +42,11 @@ class Outbound:
     """Sends what `following` gives. `write` sends a text frame, `ping` a ping with a payload."""
 
     def __init__(
-        self, following: Following, delivery: Delivery | None = None, most_ahead: int = MOST_AHEAD
+        self, following: Following, delivery: Delivery, most_ahead: int = MOST_AHEAD
     ) -> None:
         self.following = following
         self.window = Window(most_ahead)
-        self._delivery = delivery or Delivery()
+        self._delivery = delivery
         self._moved = asyncio.Event()
         self._handed_over = 0
         self._told = 0
@@ -59,6 +71,7 @@ class Outbound:
             self._in_hand = False
             if admitted:
                 await write(frame.body)
+                self._delivery.sent(frame)
             else:
                 self._note(self.window.skip())
             if self.window.ping_due(idle=not self.following.ready):

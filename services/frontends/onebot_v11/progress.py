@@ -15,6 +15,7 @@ from msgspec import Raw
 from frontends.onebot_v11.frame import Frame
 from frontends.onebot_v11.session import Session
 from frontends.onebot_v11.target import Target
+from onebus import metrics
 from onebus.backoff import Backoff
 from onebus.bucket import Bucket
 from onebus.cursor import Cursor
@@ -32,6 +33,9 @@ class Progress:
     def __init__(self, session: Session, target: Target) -> None:
         self._log = session.log
         self._target = target
+        self.way = target.way
+        self.sent_until = 0
+        """The highest sequence that was sent by this process."""
         self._window_s = target.config.replay_window / 1000
         self._cursor = Cursor(Bucket(session.bus, "cursors"), target.key)
         self._dead = DeadLetters(session.bus)
@@ -68,8 +72,14 @@ class Progress:
             self._say_skipped()
             return True
         self._skipped += 1
+        metrics.events_skipped.labels(*self.way).inc()
         self._last_skipped = frame.sequence
         return False
+
+    def sent(self, frame: Frame, *, again: bool) -> None:
+        """Count an event that was handed to the bot; what an earlier process sent is not known."""
+        self.sent_until = max(self.sent_until, frame.sequence)
+        metrics.sent(self.way, frame.stored_at_ms, again=again)
 
     async def done(self, sequence: int, ahead: Iterable[int] = ()) -> None:
         """Everything up to here, and these, is handed over or left out; saved soon."""
@@ -81,6 +91,7 @@ class Progress:
 
     async def bury(self, frame: Frame, reason: str) -> None:
         """Keep an event as a dead letter; waits out NATS being away."""
+        metrics.dead_letters.labels(*self.way).inc()
         level = logging.DEBUG if reason == self._reason else logging.WARNING
         self._reason = reason
         text = "%s: event %d is given up, as others may be: %s; `onebus dead-letters` lists them"
@@ -121,6 +132,7 @@ class Progress:
         """Say it when the log has forgotten entries that this bot may not have had."""
         first = await self._log.first()
         if self.position < first - 1:
+            metrics.events_evicted.labels(*self.way).inc(first - 1 - self.position)
             logger.error(
                 "%s: the log has lost up to %d events that it has not had: it keeps too little for"
                 " so long an absence; raise bus.max_messages, bus.max_bytes or bus.max_age_days",

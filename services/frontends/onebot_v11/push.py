@@ -8,13 +8,14 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 import aiohttp
 from aiohttp import AddrInfoType
 
+from frontends.onebot_v11.lag import Lag
 from frontends.onebot_v11.progress import Progress
 from frontends.onebot_v11.session import Identity, Session, Sessions
 from frontends.onebot_v11.target import Target, targets
@@ -29,6 +30,7 @@ from onebus.service import Role, guarded
 logger = logging.getLogger(__name__)
 
 PATIENCE_S = 10.0
+LOOK_S = 10.0
 
 
 class Claim:
@@ -79,6 +81,7 @@ class Push(Role):
         self._makers = makers
         self._lease = kit.lease()
         self._serving: dict[str, Pusher] = {}
+        self._lags: dict[str, Lag] = {}
         self._targets = [
             (session.for_bot(target.config), target)
             for session in sessions.all()
@@ -101,6 +104,7 @@ class Push(Role):
             asyncio.TaskGroup() as group,
         ):
             group.create_task(self._lease.run("target"))
+            group.create_task(self._look())
             for session, target in self._targets:
                 work = partial(self._serve, session, target, http)
                 group.create_task(self._lease.hold(target.key, work))
@@ -110,14 +114,32 @@ class Push(Role):
         await asyncio.gather(*(pusher.drain() for pusher in list(self._serving.values())))
         await self._lease.release()
 
+    def missing(self) -> Iterable[str]:
+        """What keeps it from claiming targets."""
+        return self._lease.missing() if self._targets else ()
+
+    async def _look(self) -> None:
+        """Follow how far the bots that this process serves are behind, until cancelled."""
+        log = self._targets[0][0].log
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                extent = await log.extent()
+                for lag in list(self._lags.values()):
+                    await lag.look(extent)
+            except BusError as error:
+                logger.debug("how far bots are behind is not known: %s", error)
+
     async def _serve(self, session: Session, target: Target, http: aiohttp.ClientSession) -> None:
         backoff = Backoff()
         claim = Claim(self._lease, target.key)
+        logger.info("%s: %s: served by this process", target.account, target.name)
         while True:
             await claim.sure()
             progress = Progress(session, target)
             pusher = self._makers[target.role](session, target, claim, progress, http)
             self._serving[target.key] = pusher
+            self._lags[target.key] = Lag(session, target, progress)
             try:
                 await guarded(pusher.run(), f"{target.account} {target.name}")
             except (BusError, Conflict) as error:
@@ -128,6 +150,7 @@ class Push(Role):
                 await backoff.wait()
             finally:
                 del self._serving[target.key]
+                self._lags.pop(target.key).forget()
 
 
 def watched(address: AddrInfoType) -> socket.socket:

@@ -5,6 +5,7 @@ import os
 
 import aiohttp
 from msgspec import Struct
+from prometheus_client import Gauge
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +33,11 @@ class Reach:
     """The state of one bot's address, told in the log when it changes.
 
     A cause is said once until the bot was there for good again: a bot that takes the connection
-    and drops it, over and over, makes two lines and not two in each round.
+    and drops it, over and over, makes two lines and not two in each round. `up` is told at once.
     """
 
-    def __init__(self, label: str, reached: str) -> None:
+    def __init__(self, label: str, reached: str, up: Gauge | None = None) -> None:
+        self._up = up
         self._label = label
         self._reached = reached
         self._causes: set[str] = set()
@@ -43,6 +45,7 @@ class Reach:
 
     def lost(self, trouble: Trouble) -> None:
         """The bot was not reached, or left."""
+        self._show(0)
         if trouble.cause in self._causes:
             return
         self._causes.add(trouble.cause)
@@ -52,6 +55,7 @@ class Reach:
 
     def found(self) -> None:
         """The bot was reached."""
+        self._show(1)
         if not self._told:
             self._told = True
             logger.info("%s: %s", self._label, self._reached)
@@ -59,6 +63,10 @@ class Reach:
     def steady(self) -> None:
         """It is there for good: what goes wrong from now on is news."""
         self._causes.clear()
+
+    def _show(self, value: int) -> None:
+        if self._up:
+            self._up.set(value)
 
 
 def trouble_of(error: aiohttp.ClientError | TimeoutError) -> Trouble:

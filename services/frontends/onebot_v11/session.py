@@ -25,9 +25,9 @@ from frontends.onebot_v11.follow import Following, Interest
 from frontends.onebot_v11.frame import Frame, frame_of
 from frontends.onebot_v11.lookup import Lookup
 from frontends.onebot_v11.retcode import Answer, accepted, failed, ok
-from frontends.onebot_v11.suffix import DeferredCall, split_form
+from frontends.onebot_v11.suffix import DeferredCall, known_name, split_form
 from frontends.onebot_v11.view import Fields, View
-from onebus import subjects
+from onebus import metrics, subjects
 from onebus.bucket import Bucket
 from onebus.bus import Bus
 from onebus.caller import Caller
@@ -99,6 +99,19 @@ class Session:
         `as_text`: its message came from a query or form. Calls that send into one chat keep the
         order in which they were made, so this must be the first thing that is awaited for a call.
         """
+        started_at = time.monotonic()
+        answer = await self._execute(name, params, as_text=as_text)
+        label = known_name(name) or metrics.UNKNOWN
+        metrics.actions.labels(label, answer.retcode).inc()
+        metrics.action_seconds.labels(label).observe(time.monotonic() - started_at)
+        return answer
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for their turn or are under way."""
+        return self._lanes.taken
+
+    async def _execute(self, name: str, params: Mapping[str, Any], *, as_text: bool) -> Answer:
         try:
             action, form = split_form(name)
             if form == "_async":
@@ -253,6 +266,19 @@ class Sessions(Role):
             return ()
         session = self.get(Account(Platform(parts[0]), AccountId(parts[1])))
         return session.config.cors_origins if session and session.config.enable_cors else ()
+
+    def missing(self) -> Iterable[str]:
+        """Somebody to read the log."""
+        if not self._feeds.reading:
+            yield "events are not read yet"
+
+    def observe(self) -> None:
+        """What waits to be translated, to be sent, and for its turn."""
+        feeds, listeners = self._feeds.waiting()
+        metrics.queue_waiting.labels("feeds").inc(feeds)
+        metrics.queue_waiting.labels("listeners").inc(listeners)
+        calls = sum(session.waiting for session in self._sessions.values())
+        metrics.queue_waiting.labels("calls").inc(calls)
 
     async def run(self) -> None:
         """Read events for whoever listens, and run what nobody waits for, until cancelled."""

@@ -64,6 +64,11 @@ class Socket:
         self._pulse = Pulse(connection)
         self._calls = asyncio.Semaphore(MAX_CALLS)
 
+    @property
+    def behind(self) -> int:
+        """How many entries of the log, at most, wait between its end and what was sent."""
+        return self._outbound.following.behind if self._outbound else 0
+
     async def finish(self, timeout_s: float) -> None:
         """Send no more events, and wait a while until the bot has read those that were sent."""
         if self._outbound:

@@ -17,8 +17,10 @@ from frontends.onebot_v11.follow import Following
 from frontends.onebot_v11.http import no_account, session_of
 from frontends.onebot_v11.resume import resume_of
 from frontends.onebot_v11.session import Session, Sessions
+from onebus import metrics
 from onebus.errors import BadParams, BusError
 from onebus.listener import json_error
+from onebus.metrics import Way
 from onebus.service import Role
 
 logger = logging.getLogger(__name__)
@@ -41,6 +43,12 @@ class Sse(Role):
         path = "/{platform}/{account}/onebot/v11/events"
         yield web.get(path, self._handle, allow_head=False)
         yield web.get(f"{path}/", self._handle, allow_head=False)
+
+    def observe(self) -> None:
+        """How many are open, and how far the slowest is behind."""
+        behind = max((stream.behind for stream in self._streams), default=0)
+        metrics.sockets.labels("sse").set(len(self._streams))
+        metrics.socket_lag_events.labels("sse").set(behind)
 
     async def drain(self) -> None:
         """End the streams; the bots come back, here or elsewhere."""
@@ -98,6 +106,11 @@ class _Stream:
         self._following = following
         self._ended = asyncio.Event()
 
+    @property
+    def behind(self) -> int:
+        """How many entries of the log, at most, wait between its end and what was sent."""
+        return self._following.behind
+
     def end(self) -> None:
         """Write nothing more."""
         self._ended.set()
@@ -123,6 +136,7 @@ class _Stream:
         while True:
             frame = await self._following.next()
             await self._write(frame.body, b"id: %d\n" % frame.sequence)
+            metrics.sent(Way(str(self._session.account), "sse"), frame.stored_at_ms)
 
     async def _heartbeats(self) -> None:
         while True:

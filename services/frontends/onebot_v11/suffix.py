@@ -39,6 +39,14 @@ def split_form(name: str) -> tuple[str, Form]:
     raise UnknownAction(f"no action {name!r}")
 
 
+def known_name(name: str) -> str:
+    """The action that a called name means; empty for one that does not exist."""
+    try:
+        return split_form(name)[0]
+    except UnknownAction:
+        return ""
+
+
 class DeferredCall(Call):
     """A call whose changes wait for their turn, while its reads are answered at once.
 

@@ -14,8 +14,15 @@ from msgspec import Struct, structs
 from frontends.onebot_v11.config import Config
 from frontends.onebot_v11.endpoint import Endpoint, WsEndpoint, http_endpoint, ws_endpoint
 from onebus.ids import Account
+from onebus.metrics import Way
 from onebus.subjects import account_key
 
+_TRANSPORTS = {
+    "Universal": "ws-reverse",
+    "API": "ws-reverse-api",
+    "Event": "ws-reverse-event",
+    "Post": "http-post",
+}
 _SWITCHES = (
     "enable_heartbeat",
     "heartbeat_interval",
@@ -48,6 +55,11 @@ class Target(Struct, frozen=True):
         """The address without its query, which may hold a token."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+    @property
+    def way(self) -> Way:
+        """What it is called in metrics: nothing of its query."""
+        return Way(str(self.account), _TRANSPORTS[self.role], self.name)
 
     @property
     def key(self) -> str:

@@ -11,12 +11,14 @@ from aiohttp import WSCloseCode, web
 
 from frontends.onebot_v11.auth import refusal
 from frontends.onebot_v11.http import no_account, session_of
-from frontends.onebot_v11.outbound import Outbound
+from frontends.onebot_v11.outbound import Delivery, Outbound
 from frontends.onebot_v11.resume import resume_of
 from frontends.onebot_v11.session import Sessions
 from frontends.onebot_v11.socket import CLOSE_S, MAX_FRAME_BYTES, Carries, Socket
+from onebus import metrics
 from onebus.errors import BadParams, BusError, OnebusError
 from onebus.listener import json_error
+from onebus.metrics import Way
 from onebus.service import Role, guarded
 
 PATHS = {
@@ -40,6 +42,12 @@ class Ws(Role):
         for path in PATHS:
             yield web.get(f"{base}{path}", self._handle)
             yield web.get(f"{base}{path}/", self._handle)
+
+    def observe(self) -> None:
+        """How many are connected, and how far the slowest is behind."""
+        behind = max((socket.behind for socket in self._sockets), default=0)
+        metrics.sockets.labels("ws").set(len(self._sockets))
+        metrics.socket_lag_events.labels("ws").set(behind)
 
     async def drain(self) -> None:
         """Tell every bot that we go away; it connects again elsewhere."""
@@ -67,7 +75,7 @@ class Ws(Role):
             resume = await resume_of(request, session)
             hello = session.lifecycle(identity.self_id, "connect", resume.extension())
             async with session.follow(resume.after) as following:
-                outbound = Outbound(following)
+                outbound = Outbound(following, Delivery(Way(str(session.account), "ws")))
                 socket = Socket(response, request.transport, session, identity.self_id, outbound)
                 return await self._serve(request, response, socket, carries, hello)
         except BadParams as error:

@@ -21,6 +21,7 @@ from frontends.onebot_v11.session import Session
 from frontends.onebot_v11.socket import CLOSE_S, MAX_FRAME_BYTES, Carries, Socket
 from frontends.onebot_v11.target import Target
 from frontends.onebot_v11.window import Deaths
+from onebus import metrics
 from onebus.backoff import Backoff
 from onebus.errors import BusError
 
@@ -45,9 +46,14 @@ class Durable(Delivery):
     """Events for a bot that gets each at least once, while they are young enough."""
 
     def __init__(self, claim: Claim, progress: Progress, deaths: Deaths) -> None:
+        super().__init__(progress.way)
         self._claim = claim
         self._progress = progress
         self._deaths = deaths
+
+    def sent(self, frame: Frame) -> None:
+        """Count it, as one that is sent again if it was on an earlier socket."""
+        self._progress.sent(frame, again=frame.sequence <= self._progress.sent_until)
 
     async def admit(self, frame: Frame) -> bool:
         """Whether it is to be sent; waits until it is certain that the target is ours."""
@@ -81,7 +87,7 @@ class ReverseWs:
         self._socket: Socket | None = None
         self._stopping = asyncio.Event()
         label = f"{target.account}: {target.role} at {target.name}"
-        self._reach = Reach(label, "connected")
+        self._reach = Reach(label, "connected", metrics.target_up.labels(*target.way))
 
     async def run(self) -> None:
         """Connect, and connect again, until cancelled. Raises BusError, and Conflict."""
@@ -129,6 +135,7 @@ class ReverseWs:
     async def _serve(self, connection: Connection, self_id: int, calls: asyncio.TaskGroup) -> None:
         """Be at the bot's service until either side closes."""
         self._reach.found()
+        metrics.target_connects.labels(*self._target.way).inc()
         started_at = time.monotonic()
         try:
             if self._carries.events:

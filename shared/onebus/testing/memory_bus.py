@@ -9,6 +9,7 @@ import base64
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from onebus.bucket import Bucket, Entry
@@ -18,6 +19,22 @@ from onebus.log import Log, Stored
 from onebus.reader import Reader
 
 _NO_MESSAGE_FOUND = 10037
+_NO_LIMITS = {"max_msgs": -1, "max_bytes": -1, "max_age": 0}
+
+
+def _time_of(entry: StreamEntry) -> str:
+    return datetime.fromtimestamp(entry.stored_at_ms / 1000, UTC).isoformat()
+
+
+def _state(entries: list[StreamEntry]) -> dict[str, Any]:
+    """What a server says of a stream."""
+    return {
+        "first_seq": 1,
+        "last_seq": len(entries),
+        "messages": len(entries),
+        "bytes": sum(len(entry.body) for entry in entries),
+        "first_ts": _time_of(entries[0]) if entries else "0001-01-01T00:00:00Z",
+    }
 
 
 class MemoryBus(Bus):
@@ -86,12 +103,15 @@ class MemoryBus(Bus):
         if operation.startswith("STREAM.INFO."):
             entries = self._streams[operation.removeprefix("STREAM.INFO.")]
             subjects = {entry.subject: 1 for entry in entries}
-            return {"state": {"first_seq": 1, "last_seq": len(entries), "subjects": subjects}}
+            return {"state": _state(entries) | {"subjects": subjects}, "config": _NO_LIMITS}
         entry = await self._got(operation.removeprefix("STREAM.MSG.GET."), body)
         if entry is None:
             raise StoreRefused(_NO_MESSAGE_FOUND, "no message found")
         data = base64.b64encode(entry.body).decode()
-        return {"message": {"subject": entry.subject, "seq": entry.sequence, "data": data}}
+        at = _time_of(entry)
+        return {
+            "message": {"subject": entry.subject, "seq": entry.sequence, "data": data, "time": at}
+        }
 
     async def _got(self, stream: str, body: dict[str, Any]) -> StreamEntry | None:
         """The entry with a sequence, or the first from there on that fits a filter."""
