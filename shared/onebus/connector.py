@@ -173,6 +173,8 @@ class Connector(ABC, Generic[C]):
     sends: ClassVar[tuple[str, ...]] = ("text",)
     """The segments that the platform shows as what they are; others go out as text, or not."""
 
+    redelivery_horizon_s: ClassVar[float] = 86_400.0
+    """For how long the platform may send the same event again: the log should hold more."""
     page: ClassVar[str] = ""
     """Path of a page for people below `/{platform}/{account}`, if there is one."""
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from onebus.backoff import Backoff
 from onebus.bus import BusOptions
+from onebus.disk import Disk
 from onebus.errors import Misconfigured
 from onebus.service import Role
 
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 START_S = 20.0
 STOP_S = 10.0
 GREETING_S = 1.0
+DISK_S = 2.0
 
 # Runs between fork and exec of the server: dies with its parent where the kernel can do that.
 _LAUNCHER = """
@@ -140,7 +142,21 @@ class EmbeddedNats(Role):
         await self._wait_until_listening(self._process)
 
     async def run(self) -> None:
-        """Restart the server whenever it ends, until cancelled."""
+        """Restart the server whenever it ends, or its disk was full, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(self._watch_disk())
+            await self._keep_running()
+            watching.cancel()
+
+    async def _watch_disk(self) -> None:
+        disk = Disk(self._dir)
+        while True:
+            if disk.regained() and self._process and self._process.returncode is None:
+                logger.info("nats-server is started anew, to take what it refused")
+                self._process.terminate()
+            await asyncio.sleep(DISK_S)
+
+    async def _keep_running(self) -> None:
         backoff = Backoff(0.1, 10)
         while self._process:
             code = await self._process.wait()

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from onebus import __version__, installed
 from onebus.bus import Bus, BusOptions
+from onebus.capacity import Capacity
 from onebus.codec import encode
 from onebus.config import Source
 from onebus.connector import Connector
@@ -90,7 +91,7 @@ async def _up_with(
         hosts = _hosts(source, platforms, bus, sessions, http, exclusive)
         kit = FrontendKit(bus, Directory(bus, sessions), sessions, exclusive)
         fronts = _fronts(source, None, kit)
-        roles = _watched(bus, [sessions, *hosts, *fronts, *extra])
+        roles = _watched(bus, [sessions, *hosts, *fronts, *extra, *_capacity(bus, platforms)])
         listener = _listener(settings, roles)
 
         def announce() -> None:
@@ -111,7 +112,7 @@ async def connectors(source: Source, platforms: Sequence[str]) -> None:
     async with _shared(_options(settings.bus), f"connector {' '.join(platforms)}") as shared:
         bus, sessions, http = shared
         hosts = _hosts(source, platforms, bus, sessions, http, "")
-        roles = _watched(bus, [sessions, *hosts])
+        roles = _watched(bus, [sessions, *hosts, *_capacity(bus, platforms)])
         listener = _listener(settings, roles)
         await run_roles(roles, [listener], lambda: _listening(settings, listener))
 
@@ -213,6 +214,12 @@ def _protocol_configs(source: Source, protocol: str) -> dict[Account, Any]:
 def _frontend(protocol: str) -> FrontendModule:
     module: Any = importlib.import_module(f"frontends.{protocol.replace('.', '_')}.roles")
     return module  # type: ignore[no-any-return]
+
+
+def _capacity(bus: Bus, platforms: Sequence[str]) -> list[Role]:
+    kinds = [installed.connector_class(platform) for platform in platforms]
+    horizon_s = max((kind.redelivery_horizon_s for kind in kinds), default=0.0)
+    return [Capacity(bus, horizon_s)] if kinds else []
 
 
 def _watched(bus: Bus, roles: Sequence[Role]) -> list[Role]:

@@ -92,6 +92,7 @@ class Connector(connector.Connector[configuration.Config]):
 
     Config = configuration.Config
     page = "/"
+    redelivery_horizon_s = 60.0  # whoever writes by REST says it again by themselves
     sends = tuple(str(kind.__struct_config__.tag) for kind in get_args(Segment))
 
     def __init__(self, config: configuration.Config, kit: Kit) -> None:

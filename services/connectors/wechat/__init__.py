@@ -46,6 +46,7 @@ class Connector(connector.Connector[configuration.Config]):
 
     Config = configuration.Config
     sends = ("text", "link")
+    redelivery_horizon_s = 60.0  # three times, 5 s apart
 
     def __init__(self, config: configuration.Config, kit: Kit) -> None:
         super().__init__(config, kit)
