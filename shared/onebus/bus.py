@@ -23,6 +23,7 @@ from nats.aio.subscription import Subscription
 
 from onebus import metrics
 from onebus.errors import BusError, BusTimeout, BusUnavailable, Misconfigured
+from onebus.refusals import Refusals
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class Bus:
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
         self._last_problem = ""
+        self._refusals = Refusals(lambda: self.connected)
 
     async def __aenter__(self) -> "Bus":
         await self._group.__aenter__()
@@ -233,10 +235,11 @@ class Bus:
         all_headers = dict(headers or {})
         if last_sequence is not None:
             all_headers["Nats-Expected-Last-Subject-Sequence"] = str(last_sequence)
-        message = await self.request(subject, body, timeout_s, all_headers or None)
-        answer = json.loads(message.data)
-        if error := answer.get("error"):
-            raise StoreRefused(error.get("err_code", 0), error.get("description", "refused"))
+        with self._refusals.watching(subject):
+            message = await self.request(subject, body, timeout_s, all_headers or None)
+            answer = json.loads(message.data)
+            if error := answer.get("error"):
+                raise StoreRefused(error.get("err_code", 0), error.get("description", "refused"))
         return int(answer["seq"])
 
     async def last(self, stream: str, subject: str) -> StreamEntry | None:

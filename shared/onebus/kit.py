@@ -54,7 +54,6 @@ class BusKit:
         self._bus = bus
         self._owned = owned
         self._lanes = Lanes()
-        self._refused = False
         self._tokens = Bucket(bus, "tokens")
         self._token_locks: dict[str, asyncio.Lock] = {}
 
@@ -65,21 +64,11 @@ class BusKit:
             async with self._lanes.turn(chat.key if chat else None):
                 with metrics.appends_in_flight.track_inprogress():
                     sequence = await self.log.append(event, timeout_s=timeout_s)
-        except OnebusError as error:
+        except OnebusError:
             metrics.append_failures.labels(str(self.account)).inc()
-            self._say_refused(error)
             raise
         metrics.appended.labels(str(self.account)).inc()
-        if self._refused:
-            self._refused = False
-            self.logger.info("the event log takes events again")
         return sequence
-
-    def _say_refused(self, error: OnebusError) -> None:
-        """Once until it works again; that NATS is away is said elsewhere."""
-        if not self._refused and self._bus.connected and isinstance(error, BusError):
-            self._refused = True
-            self.logger.error("the event log does not take events: %s", error)
 
     @property
     def waiting(self) -> int:

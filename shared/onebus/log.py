@@ -33,13 +33,13 @@ from onebus.errors import BusError, BusTimeout, BusUnavailable
 from onebus.event import Chat, Event
 from onebus.ids import Account, MessageId
 from onebus.reader import Reader
+from onebus.refusals import NO_ANSWER, STORAGE_FULL
 
 logger = logging.getLogger(__name__)
 
 ATTEMPT_S = 2.0
 LAG_S = 0.05
 PAGE = 500
-STORAGE_FULL = frozenset({10023, 10047, 10077})
 
 
 class Extent(Struct, frozen=True):
@@ -291,11 +291,7 @@ def _append_error(error: BusError, *, connected: bool) -> BusError:
         case NoResponders():
             return BusUnavailable("the event log does not exist: run `onebus bus setup`")
         case BusTimeout() if connected:
-            # What nats-server says of a disk that is full, to us: nothing, until it is restarted.
-            return BusTimeout(
-                "the event log gives no answer: is the disk of NATS full? Once there is room, "
-                "restart nats-server"
-            )
+            return BusTimeout(f"the event log: {NO_ANSWER}")
         case BusTimeout():
             return error
     return BusUnavailable(str(error))

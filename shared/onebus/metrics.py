@@ -127,6 +127,9 @@ action_seconds = _histogram("action_seconds", "From a call to its answer", _ACTI
 queue_waiting = _gauge("queue_waiting", "What waits in the queues of this process", "queue")
 nats_connected = _gauge("nats_connected", "Whether NATS is there")
 nats_connects = _counter("nats_connects_total", "Connections made to NATS")
+stores_refused = _counter(
+    "stores_refused_total", "Writes that NATS, which was there, did not take", "stream"
+)
 loop_lag = _histogram(
     "loop_lag_seconds", "How late a timer of the event loop was, four times a second", _LOOP_S
 )

@@ -13,15 +13,19 @@ USER, PASSWORD = "roles", "nats-password-canary"
 
 
 class NatsServer:
-    """nats-server on one port and one directory, which it keeps over restarts."""
+    """nats-server on one port and one directory, which it keeps over restarts.
 
-    def __init__(self, folder: Path) -> None:
+    `options` are further ones of its JetStream.
+    """
+
+    def __init__(self, folder: Path, options: str = "") -> None:
         self.port = free_port()
         self._config = folder / "nats.conf"
         self._config.write_text(
             f'listen: "127.0.0.1:{self.port}"\n'
             f'authorization {{ user: {USER}, password: "{PASSWORD}" }}\n'
-            f'jetstream {{ store_dir: "{folder / "jetstream"}", sync_interval: always }}\n'
+            f'jetstream {{ store_dir: "{folder / "jetstream"}", sync_interval: always\n'
+            f"{options} }}\n"
             'ping_interval: "2s"\nping_max: 2\n'
         )
         self.running: Running | None = None

@@ -1,0 +1,60 @@
+"""Which streams take nothing at the moment: said once when it begins and once when it is over.
+
+A limit that is reached is an error of JetStream. A full disk is none: nats-server 2.15 gives no
+answer then, also not when there is room again, until it is started anew.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from onebus import metrics
+from onebus.errors import BusError, BusTimeout
+
+logger = logging.getLogger(__name__)
+
+STORAGE_FULL = frozenset({10023, 10047, 10077})
+"""JetStream: insufficient resources, insufficient storage, maximum bytes exceeded."""
+NO_ANSWER = "no answer; is the disk of NATS full? Once there is room, restart nats-server"
+
+
+class Refusals:
+    """Of one connection, by the head of the subject, which names a stream: `onebus.events`.
+
+    While it is not `connected` nothing is said of streams: that is said elsewhere.
+    """
+
+    def __init__(self, connected: Callable[[], bool]) -> None:
+        self._connected = connected
+        self._refusing: set[str] = set()
+
+    @contextmanager
+    def watching(self, subject: str) -> Iterator[None]:
+        """Something is stored inside of the block."""
+        try:
+            yield
+        except BusTimeout:
+            if self._connected():
+                self._refused(subject, NO_ANSWER)
+            raise
+        except BusError as error:
+            if getattr(error, "code", 0) in STORAGE_FULL:
+                self._refused(subject, str(error))
+            raise
+        self._stored(subject)
+
+    def _refused(self, subject: str, why: str) -> None:
+        head = _head(subject)
+        metrics.stores_refused.labels(head).inc()
+        if head not in self._refusing:
+            self._refusing.add(head)
+            logger.error("NATS stores nothing at %s: %s", head, why)
+
+    def _stored(self, subject: str) -> None:
+        if self._refusing and (head := _head(subject)) in self._refusing:
+            self._refusing.discard(head)
+            logger.info("NATS stores at %s again", head)
+
+
+def _head(subject: str) -> str:
+    return ".".join(subject.split(".", 2)[:2])
