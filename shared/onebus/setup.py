@@ -8,6 +8,8 @@ from msgspec import Struct
 
 from onebus import subjects
 from onebus.bus import NOT_FOUND_CODES, Bus, StoreRefused
+from onebus.errors import Misconfigured
+from onebus.refusals import STORAGE_FULL
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +153,7 @@ async def _ensure(bus: Bus, config: dict[str, Any]) -> str:
     except StoreRefused as error:
         if error.code not in NOT_FOUND_CODES:
             raise
-        await bus.api(f"STREAM.CREATE.{name}", config)
+        await _create(bus, config)
         return f"created {name}"
     changes = {
         key: value
@@ -162,6 +164,18 @@ async def _ensure(bus: Bus, config: dict[str, Any]) -> str:
         return f"{name} is as it should be"
     await bus.api(f"STREAM.UPDATE.{name}", existing | changes)
     return f"updated {name}: {', '.join(sorted(changes))}"
+
+
+async def _create(bus: Bus, config: dict[str, Any]) -> None:
+    try:
+        await bus.api(f"STREAM.CREATE.{config['name']}", config)
+    except StoreRefused as error:
+        if error.code not in STORAGE_FULL:
+            raise
+        raise Misconfigured(
+            f"NATS has no room for {config['name']}: it sets aside up to three quarters of its "
+            "free disk, or max_file_store; make room, or lower bus.max_bytes"
+        ) from error
 
 
 def _same(existing: Any, value: Any) -> bool:
