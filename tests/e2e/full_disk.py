@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import aiohttp
@@ -70,11 +71,14 @@ class Tmpfs:
         self.folder = folder
         self._filling = folder / "filling"
 
-    async def fill(self, nats: NatsServer) -> None:
+    async def fill(self, nats: NatsServer | None = None) -> None:
         command = ("dd", "if=/dev/zero", f"of={self._filling}", "bs=4k")
         await asyncio.to_thread(subprocess.run, command, check=False, stderr=subprocess.DEVNULL)
 
     async def make_room(self, nats: NatsServer) -> None:
+        self.free()
+
+    def free(self) -> None:
         self._filling.unlink()
 
 
@@ -88,6 +92,16 @@ def tmpfs(folder: Path, size_mib: int = DISK_MIB) -> Iterator[Tmpfs]:
         yield Tmpfs(folder)
     finally:
         subprocess.run(("umount", "--lazy", str(folder)), check=True)
+
+
+def mounts() -> bool:
+    """Whether a small disk can be had here; containers forbid it to root, too."""
+    with TemporaryDirectory() as folder:
+        try:
+            with tmpfs(Path(folder)):
+                return True
+        except (subprocess.CalledProcessError, OSError):
+            return False
 
 
 class Limited:
@@ -115,11 +129,10 @@ class Limited:
             await bus.api("STREAM.DELETE.filler")
 
 
-async def _set_up(nats: NatsServer) -> None:
+async def unreserved(bus: Bus) -> None:
     """Our streams without the room that is set aside for them: a small disk has not so much."""
-    async with _bus(nats) as bus:
-        for stream in wanted(bus.prefix, Storage(), time.time()):
-            await bus.api(f"STREAM.CREATE.{stream['name']}", stream | {"max_bytes": -1})
+    for stream in wanted(bus.prefix, Storage(), time.time()):
+        await bus.api(f"STREAM.CREATE.{stream['name']}", stream | {"max_bytes": -1})
 
 
 @asynccontextmanager
@@ -136,7 +149,8 @@ async def survive(folder: Path, disk: Disk) -> Report:
         nats = NatsServer(disk.folder, disk.options)
         await nats.start()
         stack.push_async_callback(nats.kill)
-        await _set_up(nats)
+        async with _bus(nats) as bus:
+            await unreserved(bus)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         config = _config(folder, nats, api)
 
