@@ -75,7 +75,7 @@ class AccountHost:
         try:
             await self._own()
         finally:
-            self._kit.logger.info("not owned by this process any more")
+            self._kit.logger.info("not owned by this process now")
 
     async def _own(self) -> None:
         backoff = Backoff(1, 60)

@@ -131,9 +131,17 @@ class Push(Role):
                 logger.debug("how far bots are behind is not known: %s", error)
 
     async def _serve(self, session: Session, target: Target, http: aiohttp.ClientSession) -> None:
+        logger.info("%s: %s: served by this process", target.account, target.name)
+        try:
+            await self._keep_serving(session, target, http)
+        finally:
+            logger.info("%s: %s: not served by this process now", target.account, target.name)
+
+    async def _keep_serving(
+        self, session: Session, target: Target, http: aiohttp.ClientSession
+    ) -> None:
         backoff = Backoff()
         claim = Claim(self._lease, target.key)
-        logger.info("%s: %s: served by this process", target.account, target.name)
         while True:
             await claim.sure()
             progress = Progress(session, target)
