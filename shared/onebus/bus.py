@@ -86,6 +86,7 @@ class Bus:
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
         self._last_problem = ""
+        self._said: set[str] = set()
         self._refusals = Refusals(lambda: self.connected)
 
     async def __aenter__(self) -> "Bus":
@@ -305,6 +306,7 @@ class Bus:
     async def _on_up(self) -> None:
         logger.info("connected to NATS at %s", self.where())
         self._last_problem = ""
+        self._said.clear()
         metrics.nats_connects.inc()
         self.ready.set()
         for callback in list(self._on_ready):
@@ -324,8 +326,9 @@ class Bus:
         if self._closing:
             return
         problem = f"{type(error).__name__}: {error}"
-        if problem != self._last_problem:
-            self._last_problem = problem
+        self._last_problem = problem
+        if problem not in self._said:  # several servers may each have one, in turns
+            self._said.add(problem)
             hint = (
                 "" if self.ready.is_set() else "; trying on (bus.url or NATS_URL says where it is)"
             )

@@ -252,3 +252,16 @@ async def test_a_cancellation_that_comes_with_the_answer_is_not_forgotten(bus: B
     arrived.append(asyncio.ensure_future(ask()))
     with pytest.raises(asyncio.CancelledError):
         await arrived[0]
+
+
+async def test_troubles_that_take_turns_are_said_once_each(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    away = Bus(BusOptions("nats://127.0.0.1:1,nats://127.0.0.1:2"), "test")
+    for _ in range(3):
+        await away._on_error(ConnectionRefusedError("first"))
+        await away._on_error(TimeoutError("second"))
+    assert [record.getMessage().split("; ")[0] for record in caplog.records] == [
+        f"NATS at {away.where()}: ConnectionRefusedError: first",
+        f"NATS at {away.where()}: TimeoutError: second",
+    ]
