@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from onebus import metrics
 from onebus.bus import Bus, StoreRefused
-from onebus.errors import BusError
+from onebus.errors import BusError, BusTimeout
 from onebus.log import Extent, Log
 from onebus.service import Role
 
@@ -109,7 +109,7 @@ class Capacity(Role):
         """What NATS allows the account; a server tells nobody of its own limit or disk."""
         try:
             account = await self._bus.api("INFO")
-        except StoreRefused:  # not allowed, perhaps
+        except (StoreRefused, BusTimeout):  # not allowed, perhaps
             return Room()
         return Room(int(account["storage"]), max(int(account["limits"]["max_storage"]), 0))
 
