@@ -379,6 +379,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "actions": _actions,
     "bodies": _bodies,
     "retcodes": _retcodes,
+    "metrics": docs_support.metrics,
     "onebot.v11 events": _onebot_events,
     "onebot.v11 segments": _segments,
     "onebot.v11 action support": docs_support.actions,

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn, get_args
 
 from onebus import installed
+from onebus import metrics as own_metrics
 from onebus import segment as seg
 from onebus.action import Action, action_name
 from onebus.connector import capabilities
@@ -122,3 +123,12 @@ def segments() -> str:
 
 def _platforms() -> tuple[str, ...]:
     return tuple(installed.platforms())
+
+
+def metrics() -> str:
+    """What `/metrics` shows of our own."""
+    rows = [
+        (f"`{metric.name}`", metric.kind, code(*metric.labels), metric.meaning)
+        for metric in own_metrics.DEFINED
+    ]
+    return table(("metric", "kind", "labels", "meaning"), rows)
