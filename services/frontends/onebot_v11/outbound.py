@@ -71,11 +71,12 @@ class Outbound:
             self._in_hand = False
             if admitted:
                 await write(frame.body)
-                self._delivery.sent(frame)
             else:
                 self._note(self.window.skip())
             if self.window.ping_due(idle=not self.following.ready):
                 await ping(self.window.ping(time.monotonic()))
+            if admitted:
+                self._delivery.sent(frame)
 
     def ponged(self, payload: bytes) -> None:
         """The bot has read everything that was sent before this ping."""
