@@ -14,7 +14,7 @@ from msgspec import UNSET, MsgspecError, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
 from frontends.onebot_v11.outbound import Outbound
-from frontends.onebot_v11.pulse import DEAD_S, Connection, Pulse
+from frontends.onebot_v11.pulse import Connection, Pulse
 from frontends.onebot_v11.retcode import Answer, echo_of, encode_answer, failed
 from frontends.onebot_v11.session import Session
 from onebus.codec import CodecError, check_containers, check_depth, decode
@@ -61,7 +61,7 @@ class Socket:
         self._session = session
         self._self_id = self_id
         self._outbound = outbound
-        self._pulse = Pulse(connection)
+        self._pulse = Pulse(connection, transport, str(session.account))
         self._calls = asyncio.Semaphore(MAX_CALLS)
 
     @property
@@ -98,8 +98,8 @@ class Socket:
                 if message.type in (WSMsgType.PING, WSMsgType.PONG):
                     await self._on_control(message)
                 elif actions and message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    await self._calls.acquire()
-                    self._pulse.heard()  # while we waited, it was we who did not listen
+                    with self._pulse.deaf():
+                        await self._calls.acquire()
                     (calls or group).create_task(self._answer(message.data))
             for task in background:
                 task.cancel()
@@ -137,11 +137,6 @@ class Socket:
     async def _hang_up_when_silent(self) -> None:
         """A bot whose machine vanished, or that hangs, never says so."""
         await self._pulse.stops()
-        logger.warning(
-            "%s: a bot gave no sign of life for %.0f s and is disconnected",
-            self._session.account,
-            DEAD_S,
-        )
         if isinstance(self._transport, asyncio.Transport):
             self._transport.abort()
         await self._close(WSCloseCode.ABNORMAL_CLOSURE, b"")
