@@ -10,8 +10,8 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, TypeAlias
 
 from msgspec import Struct
 
@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 LATE_S = 60.0
 """A bot that was up to date and is so far behind now is too slow, unless there is patience."""
+
+
+Idle: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class Interest(Struct, frozen=True):
@@ -96,13 +99,18 @@ class Following:
         """How many entries of the log, at most, wait between here and what was seen of its end."""
         return 0 if self._idle else max(0, self._log.last_seen - self._position)
 
-    async def next(self) -> Frame:
-        """The next event that the bot gets; waits out NATS being away."""
+    async def next(self, idle: Idle | None = None) -> Frame:
+        """The next event that the bot gets; waits out NATS being away.
+
+        `idle` is called before a wait for what has not happened yet: nothing older is left.
+        """
         while True:
             frame: Frame | None = None
             if self._page:
                 frame = await self._of_page(self._page[0])
             elif self._listener and self.live:
+                if idle and self._idle:
+                    await idle()
                 frame = await self._of_now(self._listener)
             else:
                 await self._turn_page()

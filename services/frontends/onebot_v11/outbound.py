@@ -13,6 +13,8 @@ from onebus.metrics import Way
 
 MOST_AHEAD = 256
 """Events that a bot which keeps nothing may be behind what was sent."""
+REST_S = 1.0
+"""Without news for so long, what was told is kept."""
 SETTLE_S = 15.0
 """How often the place in the log of an idle bot is told."""
 
@@ -37,6 +39,12 @@ class Delivery:
     async def handed_over(self, sequence: int) -> None:
         """The bot has everything up to here, but for what was left out."""
 
+    async def rest(self) -> None:
+        """The bot got no further for a moment."""
+
+    async def caught_up(self) -> None:
+        """Every event that there is was sent or left out."""
+
 
 class Outbound:
     """Sends what `following` gives. `write` sends a text frame, `ping` a ping with a payload."""
@@ -60,20 +68,28 @@ class Outbound:
         ping: Callable[[bytes], Awaitable[None]],
     ) -> None:
         """Send events until cancelled, or until `finish`."""
+
+        async def idle() -> None:
+            if self.window.ping_due(idle=True):
+                await ping(self.window.ping(time.monotonic()))
+            await self._delivery.caught_up()
+
         while not self._stopped:
-            frame = await self.following.next()
+            frame = await self.following.next(idle)
             self._in_hand = True
             await self._room()
             if self._stopped:
                 return
             admitted = await self._delivery.admit(frame)
+            if self._stopped:
+                return
             self.window.add(frame, sent=admitted)
             self._in_hand = False
             if admitted:
                 await write(frame.body)
             else:
                 self._note(self.window.skip())
-            if self.window.ping_due(idle=not self.following.ready):
+            if self.window.ping_due(idle=False):
                 await ping(self.window.ping(time.monotonic()))
             if admitted:
                 self._delivery.sent(frame)
@@ -84,15 +100,22 @@ class Outbound:
 
     async def tell(self) -> None:
         """Tell how far the bot is, until cancelled; an idle one moves on with the log."""
+        patience_s = SETTLE_S
         while True:
             try:
-                async with asyncio.timeout(SETTLE_S):
+                async with asyncio.timeout(patience_s):
                     await self._moved.wait()
+                patience_s = REST_S
             except TimeoutError:
-                if not self.window.pending and not self._in_hand:
-                    self._handed_over = max(self._handed_over, self.following.settled)
+                await self._rest(settle=patience_s == SETTLE_S)
+                patience_s = SETTLE_S
             self._moved.clear()
             await self._tell()
+
+    async def _rest(self, *, settle: bool) -> None:
+        if settle and not self.window.pending and not self._in_hand:
+            self._handed_over = max(self._handed_over, self.following.settled)
+        await self._delivery.rest()
 
     async def finish(self, timeout_s: float) -> None:
         """Send no more, and wait a while for the bot to have read what was sent."""

@@ -113,6 +113,14 @@ class Progress:
                 logger.debug("%s: a dead letter waits: %s", self._name, error)
             await backoff.wait()
 
+    def caught_up(self) -> None:
+        """Nothing is left that happened before; now it is known how much was left out."""
+        self._say_skipped()
+
+    async def flush(self) -> None:
+        """Save what `done` left for later."""
+        await self._move(at_once=True)
+
     async def save(self) -> None:
         """Save the position now; at the end, say."""
         self._say_skipped()
@@ -122,7 +130,9 @@ class Progress:
         """While NATS is away the move waits for the next one; so does no bot."""
         async with self._one_move:
             try:
-                await self._cursor.move(_text(self.position, self.ahead))
+                place = _text(self.position, self.ahead)
+                if place != self._cursor.position:
+                    await self._cursor.move(place)
                 if at_once:
                     await self._cursor.save()
             except BusError as error:

@@ -65,6 +65,14 @@ class Durable(Delivery):
         self._deaths.lived(sequence)
         await self._progress.done(sequence)
 
+    async def rest(self) -> None:
+        """Save what `handed_over` has left for later."""
+        await self._progress.flush()
+
+    async def caught_up(self) -> None:
+        """Say what was left out, once it is known how much that is."""
+        self._progress.caught_up()
+
 
 class ReverseWs:
     """Keeps one target connected; a Pusher."""

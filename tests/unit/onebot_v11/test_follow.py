@@ -1,63 +1,22 @@
 """From the log to now: every event after the given one, once, in order, at any speed."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
-from tests.fakes.onebot_session import ACCOUNT, ME
+from tests.fakes.followed import feeds_of, following, store
 from tests.fakes.outage import outage
 
 from frontends.onebot_v11 import feed as feed_module
 from frontends.onebot_v11 import follow as follow_module
-from frontends.onebot_v11.feed import Feeds, Style
-from frontends.onebot_v11.follow import Following, Interest
-from frontends.onebot_v11.frame import Frame
+from frontends.onebot_v11.feed import Feeds
+from frontends.onebot_v11.follow import Following
 from onebus import log as log_module
 from onebus.bus import Bus
 from onebus.embedded import EmbeddedNats
-from onebus.event import Chat, Event, MessageReceived
-from onebus.ids import Account, AccountId, ChatId, MessageId, Platform
-from onebus.log import Log, Stored
-from onebus.segment import Text
+from onebus.ids import Account, AccountId, Platform
+from onebus.log import Log
 
 OTHER = Account(Platform("telegram"), AccountId("other"))
-
-
-def message(number: int, account: Account = ACCOUNT) -> Event:
-    return MessageReceived(
-        account=account,
-        time_ms=1_700_000_000_000,
-        chat=Chat("group", ChatId("g")),
-        message=MessageId(str(number)),
-        sender=ME,
-        segments=(Text(str(number)),),
-    )
-
-
-async def translate(stored: Stored, style: Style) -> Frame:
-    return Frame(b"{}", "message.group", "g", 1, stored.sequence, stored.stored_at_ms)
-
-
-async def store(log: Log, first: int, count: int, account: Account = ACCOUNT) -> list[int]:
-    numbers = range(first, first + count)
-    return [await log.append(message(number, account), timeout_s=30) for number in numbers]
-
-
-@asynccontextmanager
-async def feeds_of(bus: Bus, log: Log) -> AsyncIterator[Feeds]:
-    feeds = Feeds(bus, log, lambda _: translate)
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(feeds.run())
-        while feeds._reader is None:
-            await asyncio.sleep(0)
-        yield feeds
-        running.cancel()
-
-
-def following(feeds: Feeds, log: Log, after: int | None, *, patient: bool = True) -> Following:
-    interest = Interest(ACCOUNT, Style("array"))
-    return Following(feeds, log, interest, after=after, patient=patient)
 
 
 async def take(where: Following, count: int, timeout_s: float = 30) -> list[int]:

@@ -1,0 +1,194 @@
+"""From the log to one socket: bounded, acknowledged by pong, and left in an orderly manner."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from tests.fakes.followed import feeds_of, following, store, translate
+from tests.fakes.outage import eventually
+
+from frontends.onebot_v11 import outbound as outbound_module
+from frontends.onebot_v11.feed import Style
+from frontends.onebot_v11.frame import Frame
+from frontends.onebot_v11.outbound import Delivery, Outbound
+from onebus.bus import Bus
+from onebus.log import Log, Stored
+from onebus.metrics import Way
+
+
+class Noted(Delivery):
+    """What an outbound says of itself. Events in `old` are left out."""
+
+    def __init__(self) -> None:
+        super().__init__(Way("telegram.demo", "ws-reverse"))
+        self.old: set[int] = set()
+        self.asked: list[int] = []
+        self.handed: list[int] = []
+        self.rests = 0
+        self.caught = 0
+        self.allowed = asyncio.Event()
+        self.allowed.set()
+
+    async def admit(self, frame: Frame) -> bool:
+        self.asked.append(frame.sequence)
+        await self.allowed.wait()
+        return frame.sequence not in self.old
+
+    async def handed_over(self, sequence: int) -> None:
+        self.handed.append(sequence)
+
+    async def rest(self) -> None:
+        self.rests += 1
+
+    async def caught_up(self) -> None:
+        self.caught += 1
+
+
+class Wire:
+    """A socket whose bot answers no ping until it is told to."""
+
+    def __init__(self, outbound: Outbound, delivery: Noted) -> None:
+        self.outbound = outbound
+        self.delivery = delivery
+        self.written = 0
+        self.pings: list[bytes] = []
+        self.answering = False
+
+    async def write(self, _: bytes) -> None:
+        self.written += 1
+
+    async def ping(self, payload: bytes) -> None:
+        self.pings.append(payload)
+        if self.answering:
+            self.outbound.ponged(payload)
+
+    def answer(self) -> None:
+        self.answering = True
+        self.outbound.ponged(self.pings[-1])
+
+
+async def every_second(stored: Stored, style: Style) -> Frame | None:
+    """What a bot does not get, as its own messages, is in the log all the same."""
+    return None if stored.sequence % 2 else await translate(stored, style)
+
+
+@asynccontextmanager
+async def wire(bus: Bus, log: Log, after: int | None, most: int = 64) -> AsyncIterator[Wire]:
+    delivery = Noted()
+    async with (
+        feeds_of(bus, log, every_second) as feeds,
+        following(feeds, log, after) as there,
+        asyncio.TaskGroup() as group,
+    ):
+        outbound = Outbound(there, delivery, most)
+        made = Wire(outbound, delivery)
+        tasks = [
+            group.create_task(outbound.send(made.write, made.ping)),
+            group.create_task(outbound.tell()),
+        ]
+        yield made
+        for task in tasks:
+            task.cancel()
+
+
+def got(sequences: list[int]) -> list[int]:
+    return [sequence for sequence in sequences if not sequence % 2]
+
+
+async def test_the_last_stored_event_is_pinged_for_whatever_lies_behind_it(bus: Bus) -> None:
+    """A backlog ends with what the bot itself wrote; its pong must not wait for the next event."""
+    log = Log(bus)
+    old = await store(log, 0, 4)
+    while old[-1] % 2 == 0:
+        old += await store(log, len(old), 1)
+    async with wire(bus, log, old[0] - 1) as made:
+        await eventually(lambda: bool(made.pings))
+        made.answer()
+        await eventually(lambda: not made.outbound.window.pending)
+        await eventually(lambda: made.delivery.handed[-1:] == [got(old)[-1]])
+
+
+async def test_no_more_is_on_the_way_than_the_window_holds(bus: Bus) -> None:
+    log = Log(bus)
+    old = await store(log, 0, 200)
+    async with wire(bus, log, old[0] - 1) as made:
+        await eventually(lambda: made.written == 16)
+        made.answer()
+        await eventually(lambda: made.written == 100)
+        await eventually(lambda: made.delivery.handed[-1] == got(old)[-1])
+        assert made.delivery.handed == sorted(made.delivery.handed)
+
+
+async def test_alone_each_event_waits_for_the_pong_to_the_one_before(bus: Bus) -> None:
+    log = Log(bus)
+    old = await store(log, 0, 10)
+    async with wire(bus, log, old[0] - 1, most=1) as made:
+        for count in range(1, 6):
+            await eventually(lambda count=count: len(made.pings) == count)  # type: ignore[misc]
+            assert made.written == count
+            made.outbound.ponged(made.pings[-1])
+
+
+async def test_what_is_left_out_moves_the_place_and_is_known_at_the_end(bus: Bus) -> None:
+    log = Log(bus)
+    old = await store(log, 0, 30)
+    async with wire(bus, log, None) as made:
+        made.delivery.old.update(new := await store(log, 30, 20))
+        await eventually(lambda: made.delivery.handed[-1:] == [got(new)[-1]])
+        await eventually(lambda: made.delivery.caught > 0)
+        assert made.written == 0
+        assert made.delivery.asked == got(new)
+        assert not set(made.delivery.asked) & set(old)
+
+
+async def test_at_the_end_it_waits_for_what_was_sent_and_sends_no_more(bus: Bus) -> None:
+    log = Log(bus)
+    await store(log, 0, 2)
+    async with wire(bus, log, None) as made, asyncio.TaskGroup() as group:
+        new = await store(log, 2, 3)
+        await eventually(lambda: made.written == len(got(new)) and bool(made.pings))
+        ending = group.create_task(made.outbound.finish(10))
+        await asyncio.sleep(0)
+        assert not ending.done()
+        made.answer()
+        await ending
+        assert made.delivery.handed[-1] == got(new)[-1]
+        await store(log, 5, 4)
+        assert made.written == len(got(new))
+
+
+async def test_an_event_in_hand_at_the_end_is_left_to_the_successor(bus: Bus) -> None:
+    """It waits until the target is certainly ours: by then we may have said goodbye."""
+    log = Log(bus)
+    async with wire(bus, log, None) as made:
+        made.delivery.allowed.clear()
+        await store(log, 0, 2)
+        await eventually(lambda: bool(made.delivery.asked))
+        await made.outbound.finish(1)
+        made.delivery.allowed.set()
+        await asyncio.sleep(0.05)  # nothing tells that nothing happens
+        assert (made.written, made.outbound.window.pending) == (0, [])
+
+
+async def test_the_end_comes_in_time_even_if_the_bot_does_not_answer(bus: Bus) -> None:
+    log = Log(bus)
+    async with wire(bus, log, None) as made:
+        await store(log, 0, 2)
+        await eventually(lambda: made.written == 1)
+        async with asyncio.timeout(5):
+            await made.outbound.finish(0.1)
+        assert not made.delivery.handed
+
+
+async def test_after_a_moment_without_news_the_place_is_saved(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a crash an hour later would send the last event again."""
+    monkeypatch.setattr(outbound_module, "REST_S", 0.05)
+    log = Log(bus)
+    async with wire(bus, log, None) as made:
+        made.answering = True
+        await store(log, 0, 2)
+        await eventually(lambda: bool(made.delivery.handed))
+        await eventually(lambda: made.delivery.rests == 1)
