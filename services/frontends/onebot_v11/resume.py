@@ -20,7 +20,9 @@ class Resume(Struct, frozen=True):
 
     def extension(self) -> Fields:
         """What the lifecycle event says of it."""
-        return {"resume": {"from": str(self.after), "missed": self.missed}} if self.after else {}
+        if self.after is None:
+            return {}
+        return {"resume": {"from": str(self.after), "missed": self.missed}}
 
 
 async def resume_of(request: web.Request, session: Session) -> Resume:
