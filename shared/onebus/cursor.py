@@ -28,6 +28,11 @@ class Cursor:
         self._unsure: bytes | None = None
         self.position: str | None = None
 
+    @property
+    def saved(self) -> bool:
+        """Whether every move is saved."""
+        return self._steps == 0
+
     async def load(self) -> str | None:
         """Read where the last owner got to."""
         entry = await self._bucket.get(self._key)

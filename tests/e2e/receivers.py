@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiohttp import WSCloseCode, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 WAIT_S = 20.0
 Respond = Callable[["Posted"], Awaitable[web.Response]]
@@ -31,6 +31,7 @@ class Socket:
         self.ws = ws
         self.frames: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.closed = asyncio.Event()
+        self.all_ponged = asyncio.Event()
         self._echo = 0
 
     async def frame(self) -> dict[str, Any]:
@@ -43,6 +44,11 @@ class Socket:
             if frame["post_type"] != "meta_event":
                 return frame
 
+    async def acknowledged(self) -> None:
+        """Wait until onebus knows that every event that came has come."""
+        await asyncio.wait_for(self.all_ponged.wait(), WAIT_S)
+        await self.call("get_status")  # its answer comes after our pong was taken
+
     async def call(self, action: str, **params: Any) -> dict[str, Any]:
         self._echo += 1
         await self.ws.send_json({"action": action, "params": params, "echo": self._echo})
@@ -53,7 +59,10 @@ class Socket:
 
 
 class Receiver:
-    """A server that bots' frameworks would be. `refuse` is a status for new WebSockets."""
+    """A server that bots' frameworks would be. `refuse` is a status for new WebSockets.
+
+    With `pongs` false its sockets answer no ping; a message that is `poison` kills them.
+    """
 
     def __init__(self) -> None:
         self.sockets: asyncio.Queue[Socket] = asyncio.Queue()
@@ -62,6 +71,8 @@ class Receiver:
         self.open: set[web.WebSocketResponse] = set()
         self.most_open = 0
         self.refuse = 0
+        self.pongs = True
+        self.poison = ""
         self.respond: Respond = _nothing
 
     async def socket(self) -> Socket:
@@ -84,7 +95,7 @@ class Receiver:
         self.attempts.put_nowait(self.refuse)
         if self.refuse:
             return web.Response(status=self.refuse)
-        ws = web.WebSocketResponse()
+        ws = web.WebSocketResponse(autoping=False)
         await ws.prepare(request)
         socket = Socket(request, ws)
         self.open.add(ws)
@@ -92,7 +103,18 @@ class Receiver:
         self.sockets.put_nowait(socket)
         try:
             async for message in ws:
-                socket.frames.put_nowait(json.loads(message.data))
+                if message.type is WSMsgType.PING and self.pongs:
+                    await ws.pong(message.data)
+                    if message.data:
+                        socket.all_ponged.set()
+                if message.type is WSMsgType.TEXT:
+                    socket.frames.put_nowait(frame := json.loads(message.data))
+                    if "event_id" in frame:
+                        socket.all_ponged.clear()
+                    if self.poison and frame.get("raw_message") == self.poison:
+                        assert request.transport
+                        request.transport.abort()
+                        break
         finally:
             self.open.discard(ws)
             socket.closed.set()

@@ -36,11 +36,16 @@ class Delivery:
         """Called right before an event is sent; False leaves it out."""
         return True
 
-    async def handed_over(self, sequence: int) -> None:
-        """The bot has everything up to here, but for what was left out."""
+    async def handed_over(self, sequence: int, count: int) -> bool:  # noqa: ARG002
+        """The bot has everything up to here, but for what was left out; whether that is kept.
 
-    async def rest(self) -> None:
-        """The bot got no further for a moment."""
+        `count` events are not.
+        """
+        return True
+
+    async def rest(self) -> bool:
+        """The bot got no further for a moment; whether it is kept how far it is."""
+        return True
 
     async def caught_up(self) -> None:
         """Every event that there is was sent or left out."""
@@ -58,8 +63,9 @@ class Outbound:
         self._moved = asyncio.Event()
         self._handed_over = 0
         self._told = 0
+        self._unkept = 0
         self._in_hand = False
-        self._stopped = False
+        self._stopped = asyncio.Event()
         self._empty = asyncio.Event()
 
     async def send(
@@ -69,30 +75,33 @@ class Outbound:
     ) -> None:
         """Send events until cancelled, or until `finish`."""
 
-        async def idle() -> None:
-            if self.window.ping_due(idle=True):
+        async def ask(*, idle: bool = True) -> None:
+            if self.window.ping_due(idle=idle):
                 await ping(self.window.ping(time.monotonic()))
+
+        async def caught_up() -> None:
+            await ask()
             await self._delivery.caught_up()
 
-        while not self._stopped:
-            frame = await self.following.next(idle)
+        while not self._stopped.is_set():
+            frame = await self.following.next(caught_up)
             self._in_hand = True
+            if self.window.full:  # and it stays so until all that was sent is asked for
+                await ask()
             await self._room()
-            if self._stopped:
-                return
-            admitted = await self._delivery.admit(frame)
-            if self._stopped:
-                return
+            admitted = not self._stopped.is_set() and await self._delivery.admit(frame)
+            if self._stopped.is_set():
+                break
             self.window.add(frame, sent=admitted)
             self._in_hand = False
             if admitted:
                 await write(frame.body)
             else:
                 self._note(self.window.skip())
-            if self.window.ping_due(idle=False):
-                await ping(self.window.ping(time.monotonic()))
+            await ask(idle=False)
             if admitted:
                 self._delivery.sent(frame)
+        await ask()
 
     def ponged(self, payload: bytes) -> None:
         """The bot has read everything that was sent before this ping."""
@@ -107,19 +116,22 @@ class Outbound:
                     await self._moved.wait()
                 patience_s = REST_S
             except TimeoutError:
-                await self._rest(settle=patience_s == SETTLE_S)
-                patience_s = SETTLE_S
+                kept = await self._rest(settle=patience_s == SETTLE_S)
+                patience_s = SETTLE_S if kept else REST_S
             self._moved.clear()
             await self._tell()
 
-    async def _rest(self, *, settle: bool) -> None:
+    async def _rest(self, *, settle: bool) -> bool:
         if settle and not self.window.pending and not self._in_hand:
             self._handed_over = max(self._handed_over, self.following.settled)
-        await self._delivery.rest()
+        count = self._unkept
+        if kept := await self._delivery.rest():
+            self._kept(count)
+        return kept
 
     async def finish(self, timeout_s: float) -> None:
         """Send no more, and wait a while for the bot to have read what was sent."""
-        self._stopped = True
+        self._stopped.set()
         self._empty.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
@@ -131,10 +143,17 @@ class Outbound:
     async def _tell(self) -> None:
         if self._handed_over > self._told:
             self._told = self._handed_over
-            await self._delivery.handed_over(self._told)
+            self._unkept = count = self.window.unkept
+            if await self._delivery.handed_over(self._told, count):
+                self._kept(count)
+
+    def _kept(self, count: int) -> None:
+        self._unkept -= count
+        self.window.kept(count)
+        self._empty.set()
 
     async def _room(self) -> None:
-        while self.window.full and not self._stopped:
+        while self.window.full and not self._stopped.is_set():
             self._empty.clear()
             await self._empty.wait()
 

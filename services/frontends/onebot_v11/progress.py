@@ -81,13 +81,18 @@ class Progress:
         self.sent_until = max(self.sent_until, frame.sequence)
         metrics.sent(self.way, frame.stored_at_ms, again=again)
 
-    async def done(self, sequence: int, ahead: Iterable[int] = ()) -> None:
-        """Everything up to here, and these, is handed over or left out; saved soon."""
+    async def done(
+        self, sequence: int, ahead: Iterable[int] = (), *, at_once: bool = False
+    ) -> bool:
+        """Everything up to here, and these, is handed over or left out; saved soon.
+
+        Whether it is saved already.
+        """
         if self._skipped and sequence > self._last_skipped:
             self._say_skipped()
         self.position = max(self.position, sequence)
         self.ahead = frozenset(ahead)
-        await self._move()
+        return await self._move(at_once=at_once)
 
     async def bury(self, frame: Frame, reason: str) -> None:
         """Keep an event as a dead letter; waits out NATS being away."""
@@ -117,16 +122,16 @@ class Progress:
         """Nothing is left that happened before; now it is known how much was left out."""
         self._say_skipped()
 
-    async def flush(self) -> None:
-        """Save what `done` left for later."""
-        await self._move(at_once=True)
+    async def flush(self) -> bool:
+        """Save what `done` left for later; whether that went well."""
+        return await self._move(at_once=True)
 
     async def save(self) -> None:
         """Save the position now; at the end, say."""
         self._say_skipped()
         await self._move(at_once=True)
 
-    async def _move(self, *, at_once: bool = False) -> None:
+    async def _move(self, *, at_once: bool = False) -> bool:
         """While NATS is away the move waits for the next one; so does no bot."""
         async with self._one_move:
             try:
@@ -135,8 +140,10 @@ class Progress:
                     await self._cursor.move(place)
                 if at_once:
                     await self._cursor.save()
+                return self._cursor.saved
             except BusError as error:
                 logger.debug("%s: its place is not saved: %s", self._name, error)
+                return False
 
     async def _check_evicted(self) -> None:
         """Say it when the log has forgotten entries that this bot may not have had."""

@@ -11,6 +11,8 @@ from msgspec import Struct
 
 from frontends.onebot_v11.frame import Frame
 
+MOST = 64
+"""Events that may come twice after a crash: on their way, or not on record."""
 FIRST = 16
 QUICK_S = 1.0
 SLOW_S = 4.0
@@ -44,13 +46,24 @@ class Window:
         self._marks: deque[_Mark] = deque()
         self._added = 0
         self._released = 0
+        self._kept = 0
         self._number = 0
         self._since_ping = 0
 
     @property
     def full(self) -> bool:
         """Whether the next event must wait."""
-        return len(self._entries) >= self._size
+        ahead = len(self._entries)
+        return ahead >= self._size or ahead + self.unkept >= max(MOST, self._most)
+
+    @property
+    def unkept(self) -> int:
+        """How many were let go of, and are not known to be kept: they may come twice as well."""
+        return self._released - self._kept
+
+    def kept(self, count: int) -> None:
+        """Of those that were let go of, so many are on record."""
+        self._kept += count
 
     @property
     def pending(self) -> list[Frame]:
@@ -104,8 +117,6 @@ class Window:
             self._size = max(1, self._size // 2)
 
 
-MOST = 64
-"""Events that may come twice after a crash."""
 SUSPICIOUS = 2
 FATAL = 5
 

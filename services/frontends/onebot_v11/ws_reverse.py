@@ -32,6 +32,8 @@ FINISH_S = 4.0
 """How long a bot may take to read what it was sent, when we stop."""
 STEADY_S = 5.0
 """A connection that lived for so long was a good one."""
+SAVE_EVERY = 16
+"""Events after which the place of a bot is saved; with those under way they may come twice."""
 MOST_INTERVALS = 5
 """The longest delay between two attempts, in configured intervals."""
 
@@ -60,14 +62,14 @@ class Durable(Delivery):
         await self._claim.sure()
         return self._progress.fresh(frame)
 
-    async def handed_over(self, sequence: int) -> None:
+    async def handed_over(self, sequence: int, count: int) -> bool:
         """Note it; raises Conflict when another process has the target."""
         self._deaths.lived(sequence)
-        await self._progress.done(sequence)
+        return await self._progress.done(sequence, at_once=count >= SAVE_EVERY)
 
-    async def rest(self) -> None:
+    async def rest(self) -> bool:
         """Save what `handed_over` has left for later."""
-        await self._progress.flush()
+        return await self._progress.flush()
 
     async def caught_up(self) -> None:
         """Say what was left out, once it is known how much that is."""

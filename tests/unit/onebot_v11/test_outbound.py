@@ -27,19 +27,24 @@ class Noted(Delivery):
         self.handed: list[int] = []
         self.rests = 0
         self.caught = 0
+        self.at_once = 0
+        self.keeping = True
         self.allowed = asyncio.Event()
         self.allowed.set()
 
     async def admit(self, frame: Frame) -> bool:
         self.asked.append(frame.sequence)
-        await self.allowed.wait()
+        if len(self.asked) > self.at_once:
+            await self.allowed.wait()
         return frame.sequence not in self.old
 
-    async def handed_over(self, sequence: int) -> None:
+    async def handed_over(self, sequence: int, count: int) -> bool:
         self.handed.append(sequence)
+        return self.keeping
 
-    async def rest(self) -> None:
+    async def rest(self) -> bool:
         self.rests += 1
+        return self.keeping
 
     async def caught_up(self) -> None:
         self.caught += 1
@@ -158,6 +163,36 @@ async def test_at_the_end_it_waits_for_what_was_sent_and_sends_no_more(bus: Bus)
         assert made.written == len(got(new))
 
 
+async def test_at_the_end_it_asks_for_what_it_has_not_asked_for_yet(bus: Bus) -> None:
+    log = Log(bus)
+    old = await store(log, 0, 60)
+    async with wire(bus, log, old[0] - 1) as made:
+        made.answering = True
+        made.delivery.at_once = 6
+        made.delivery.allowed.clear()
+        await eventually(lambda: len(made.delivery.asked) == 7)
+        assert len(made.outbound.window.pending) == 2
+        async with asyncio.TaskGroup() as group:
+            group.create_task(made.outbound.finish(10))
+            await asyncio.sleep(0)
+            made.delivery.allowed.set()
+        assert (made.written, made.outbound.window.pending) == (6, [])
+
+
+async def test_a_window_that_shrank_below_what_was_sent_does_not_stay_full(bus: Bus) -> None:
+    """As for a bot that handles events in its reading loop, and needs seconds for each."""
+    log = Log(bus)
+    async with wire(bus, log, None) as made:
+        await store(log, 0, 2)
+        await eventually(lambda: bool(made.pings))
+        while made.outbound.window._size > 1:
+            made.outbound.window._adapt(5)
+        made.answer()
+        await store(log, 2, 20)
+        await eventually(lambda: made.written == 11)
+        assert not made.outbound.window._since_ping
+
+
 async def test_an_event_in_hand_at_the_end_is_left_to_the_successor(bus: Bus) -> None:
     """It waits until the target is certainly ours: by then we may have said goodbye."""
     log = Log(bus)
@@ -192,3 +227,19 @@ async def test_after_a_moment_without_news_the_place_is_saved(
         await store(log, 0, 2)
         await eventually(lambda: bool(made.delivery.handed))
         await eventually(lambda: made.delivery.rests == 1)
+
+
+async def test_what_could_not_be_saved_counts_as_on_the_way(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a crash it would come twice as well: no more of both together than a window."""
+    monkeypatch.setattr(outbound_module, "REST_S", 0.05)
+    log = Log(bus)
+    old = await store(log, 0, 200)
+    async with wire(bus, log, old[0] - 1) as made:
+        made.answering = True
+        made.delivery.keeping = False
+        await eventually(lambda: made.delivery.rests > 0)
+        assert made.written == 64
+        made.delivery.keeping = True
+        await eventually(lambda: made.written == len(got(old)))

@@ -75,6 +75,7 @@ def size_after(window: Window, took_s: float, pings: int) -> int:
     for _ in range(pings):
         window.add(frame(1))
         window.pong(window.ping(0), took_s)
+        window.kept(1)
     count = 0
     while not window.full:
         window.add(frame(1))
@@ -88,6 +89,18 @@ def test_a_quick_bot_gets_more_at_once_and_a_slow_one_gets_fewer() -> None:
     assert size_after(Window(64), SLOW_S + 1, 10) == 1
     assert size_after(Window(64), SLOW_S - 1, 10) == FIRST
     assert size_after(Window(1), 0.01, 10) == 1
+
+
+def test_what_was_acknowledged_and_is_not_on_record_takes_room_too() -> None:
+    window = Window(MOST)
+    for _ in range(MOST - 1):
+        window.add(frame(1))
+        window.pong(window.ping(0), 0.01)
+    assert not window.full
+    window.add(frame(2))
+    assert window.full
+    window.kept(window.unkept)
+    assert not window.full
 
 
 @given(st.lists(st.sampled_from(["send", "skip", "ping", "pong"]), max_size=200))
