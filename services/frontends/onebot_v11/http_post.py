@@ -10,14 +10,15 @@ import contextlib
 import hashlib
 import hmac
 import logging
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import aiohttp
-from msgspec import Struct
 
 from frontends.onebot_v11.floor import Floor
 from frontends.onebot_v11.follow import Following
 from frontends.onebot_v11.frame import Frame
+from frontends.onebot_v11.post import NoAnswer, NotTaken, Reply
 from frontends.onebot_v11.progress import Progress
 from frontends.onebot_v11.push import Claim, known
 from frontends.onebot_v11.quick import run_quick
@@ -43,33 +44,11 @@ MAX_WAIT_S = 60.0
 CHECK_S = 0.5
 ENABLE_S = 5.0
 """How long the first lifecycle event may hold back the others."""
+REST_S = 1.0
 SETTLE_S = 15.0
 FINISH_S = 5.0
 BYE_S = 2.0
 NOT_TAKEN = (429, 503)
-
-
-class Reply(Struct, frozen=True):
-    """What the bot answered; `retry_after_s` as it asked for, or 0."""
-
-    status: int
-    body: bytes
-    retry_after_s: float = 0
-
-
-class NotTaken(Exception):
-    """The bot certainly has not taken it: no connection, or it said so."""
-
-    def __init__(self, trouble: Trouble, retry_after_s: float = 0) -> None:
-        self.trouble = trouble
-        self.retry_after_s = retry_after_s
-
-
-class NoAnswer(Exception):
-    """Whether the bot took it is unknown."""
-
-    def __init__(self, trouble: Trouble) -> None:
-        self.trouble = trouble
 
 
 class HttpPost:
@@ -110,6 +89,7 @@ class HttpPost:
         self._idle.set()
         self._introduced = asyncio.Event()
         self._enabled = False
+        self._live = False
         self._stopping = asyncio.Event()
         self._odd_answers = 0
 
@@ -123,12 +103,13 @@ class HttpPost:
         async with follow as following, asyncio.TaskGroup() as group:
             group.create_task(self._follow_account())
             group.create_task(self._settle(following))
+            group.create_task(self._rest())
             if self._session.config.enable_heartbeat:
                 group.create_task(self._post_heartbeats())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._introduced.wait(), ENABLE_S)
             while True:
-                frame = await following.next()
+                frame = await following.next(self._caught_up)
                 self._floor.begin(frame.sequence)
                 if frame.sequence in had:
                     self._floor.end(frame.sequence)
@@ -159,12 +140,39 @@ class HttpPost:
                 self._floor.settle(following.settled)
                 await self._progress.done(self._floor.sequence)
 
+    async def _rest(self) -> None:
+        """What was not saved at once is saved soon."""
+        while True:
+            await asyncio.sleep(REST_S)
+            await self._progress.flush()
+
+    async def _caught_up(self) -> None:
+        """Nothing older is left in the log; once it is all done, say what was left out."""
+        self._live = True
+        if not self._floor.width:
+            self._progress.caught_up()
+
     async def _post_in_turn(self, frame: Frame) -> None:
-        async with self._lanes.turn(frame.chat):
-            if await self._deliver(frame):
-                self._floor.end(frame.sequence)
-                self._room.set()
-                await self._progress.done(self._floor.sequence, self._floor.ahead)
+        with self._under_way():
+            async with self._lanes.turn(frame.chat):
+                if await self._deliver(frame):
+                    self._floor.end(frame.sequence)
+                    self._room.set()
+                    await self._progress.done(self._floor.sequence, self._floor.ahead)
+            if self._live and not self._floor.width:
+                self._progress.caught_up()
+
+    @contextlib.contextmanager
+    def _under_way(self) -> Iterator[None]:
+        """What an orderly end waits for."""
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
 
     async def _deliver(self, frame: Frame) -> bool:
         """Post until the bot has taken it, or it is given up; False when we stop before that."""
@@ -213,9 +221,12 @@ class HttpPost:
         self._reachable.set()
         self._backoff.reset()
 
-    async def _post_once(self, frame: Frame) -> Reply:
+    async def _post_once(self, frame: Frame) -> Reply | None:
+        """Post in its turn among all chats; None when we are to stop by then."""
         async with self._at_once:
             await self._claim.sure()
+            if self._stopping.is_set():
+                return None
             reply = await self._post(frame.body, frame.self_id)
         if reply.status in NOT_TAKEN:
             raise NotTaken(_refused(reply.status), reply.retry_after_s or 1)
@@ -229,29 +240,31 @@ class HttpPost:
 
     async def _post(self, body: bytes, self_id: int) -> Reply:
         """Post once. Raises NotTaken or NoAnswer."""
-        self._in_flight += 1
-        self._idle.clear()
+        connected = asyncio.Event()
+
+        def on_connected() -> None:
+            connected.set()
+            self._connected()
+
         try:
-            reply = await self._attempt(body, self._headers(body, self_id))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            with self._under_way():
+                return await self._attempt(body, self._headers(body, self_id), on_connected)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            if connected.is_set():
+                raise NoAnswer(trouble_of(error)) from error
             self._reachable.clear()
             raise NotTaken(trouble_of(error)) from error  # nothing was written
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise NoAnswer(trouble_of(error)) from error
-        finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._idle.set()
-        return reply
 
-    async def _attempt(self, body: bytes, headers: dict[str, str]) -> Reply:
+    async def _attempt(
+        self, body: bytes, headers: dict[str, str], on_connected: Callable[[], None]
+    ) -> Reply:
         async with self._http.post(
             self._target.url,
             data=body,
             headers=headers,
             timeout=self._timeout,
             allow_redirects=False,
-            trace_request_ctx=self._connected,
+            trace_request_ctx=on_connected,
         ) as response:
             answer = bytearray()
             async for chunk in response.content.iter_chunked(1 << 16):
