@@ -6,8 +6,7 @@ most once a second or every `EVERY` steps, and at once by `save`.
 
 import time
 
-from onebus.bucket import Bucket
-from onebus.errors import BusTimeout
+from onebus.bucket import Bucket, Conflict
 
 EVERY = 32
 INTERVAL_S = 1.0
@@ -52,19 +51,20 @@ class Cursor:
         if self._steps == 0 or self.position is None:
             return
         await self._settle()
-        value = self.position.encode()
+        value = self._unsure = self.position.encode()
         try:
             if self._revision:
                 self._revision = await self._bucket.update(self._key, value, self._revision)
             else:
                 self._revision = await self._bucket.create(self._key, value)
-        except BusTimeout:
-            self._unsure = value
+        except Conflict:
+            self._unsure = None
             raise
+        self._unsure = None
         self._steps, self._saved_at = 0, time.monotonic()
 
     async def _settle(self) -> None:
-        """After a lost ack: was that our own write? Then it must not look like another owner's."""
+        """Was the write whose ack we did not see our own? Then it is no other owner's."""
         if self._unsure is None:
             return
         entry = await self._bucket.get(self._key)

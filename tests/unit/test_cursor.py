@@ -1,5 +1,7 @@
 """A cursor goes forward with its owner alone."""
 
+import asyncio
+
 import pytest
 
 from onebus.bucket import Bucket, Conflict
@@ -78,6 +80,33 @@ async def test_a_lost_ack_is_not_taken_for_another_owner(
     await cursor.move("11")
     with pytest.raises(BusTimeout):
         await cursor.save()
+    monkeypatch.setattr(bucket, "update", whole)
+    await cursor.move("12")
+    await cursor.save()
+    assert await saved(bus) == b"12"
+
+
+async def test_a_save_that_was_cancelled_is_not_taken_for_another_owner(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bot's socket ends at any moment, also between a write and its ack."""
+    bucket = Bucket(bus, "cursors")
+    cursor = Cursor(bucket, KEY)
+    await cursor.move("10")
+    whole, written = bucket.update, asyncio.Event()
+
+    async def lose_patience(key: str, value: bytes, revision: int) -> int:
+        await whole(key, value, revision)
+        written.set()
+        await asyncio.Event().wait()
+        return 0
+
+    monkeypatch.setattr(bucket, "update", lose_patience)
+    await cursor.move("11")
+    saving = asyncio.ensure_future(cursor.save())
+    await written.wait()
+    saving.cancel()
+    await asyncio.wait([saving])
     monkeypatch.setattr(bucket, "update", whole)
     await cursor.move("12")
     await cursor.save()
