@@ -67,6 +67,12 @@ class Up:
             await bus.wait_ready(10)
             await Bucket(bus, "cursors").put(key, place.encode())
 
+    async def forget(self) -> None:
+        """Remove all that is stored, as a log does that has become too large."""
+        async with Bus(self.nats.options, "test") as bus:
+            await bus.wait_ready(10)
+            await bus.api(f"STREAM.PURGE.{bus.prefix}_events")
+
     async def dead_letters(self, account: str) -> list[str]:
         """What the command says of an account."""
         config = self.config(account)

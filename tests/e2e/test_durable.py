@@ -10,7 +10,7 @@ from tests.e2e.processes import Account, free_port
 from tests.e2e.receivers import Receiver, Socket, receiver
 from tests.e2e.stack import Up, stack
 
-NAMES = ("away", "aged", "live", "mute", "killed", "stopped", "poison", "split", "filtered")
+NAMES = ("away", "aged", "live", "mute", "killed", "stopped", "poison", "split", "filtered", "lost")
 MOST_TWICE = 64
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -82,7 +82,9 @@ async def test_what_is_too_old_is_left_out_and_counted_once(up: Up) -> None:
         await asyncio.sleep(window_s + 0.1)
         await account.say("young", user="ann")
         async with receiver(port) as there:
-            assert await texts_of(await met(there), 1) == ["young"]
+            bot = await met(there)
+            assert await texts_of(bot, 1) == ["young"]
+            await bot.acknowledged()
         await frontend.says("7 events were not sent: older than its replay_window of 1.5 s")
         await say_all(account, *numbered(0, 3))
         await asyncio.sleep(window_s + 0.1)
@@ -242,3 +244,20 @@ async def test_events_that_a_bot_did_not_ask_for_do_not_hold_its_place(up: Up) -
             bot = await met(there)
             await account.say("next", user="ann", group="lobby")
             assert await texts_of(bot, 1) == ["next"]
+
+
+async def test_what_the_log_has_forgotten_meanwhile_is_said_once(up: Up) -> None:
+    account, port = up.account("lost"), free_port()
+    async with up.frontend("ws-reverse", "lost", **reverse(port)) as frontend:
+        async with receiver(port) as there:
+            await is_live(account, await met(there), "before")
+        await say_all(account, *numbered(0, 5))
+        await up.forget()
+        await say_all(account, "kept")
+        for text in ("now", "then"):
+            async with receiver(port) as there:
+                bot = await met(there)
+                if text == "now":
+                    assert await texts_of(bot, 1) == ["kept"]
+                await is_live(account, bot, text)
+        assert sum("the log has lost up to 5 events" in line for line in frontend.lines) == 1

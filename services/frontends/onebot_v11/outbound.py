@@ -129,6 +129,10 @@ class Outbound:
             self._kept(count)
         return kept
 
+    async def conclude(self) -> None:
+        """Tell what was not told when the socket ended."""
+        await self._tell()
+
     async def finish(self, timeout_s: float) -> None:
         """Send no more, and wait a while for the bot to have read what was sent."""
         self._stopped.set()

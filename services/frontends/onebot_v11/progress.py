@@ -65,6 +65,13 @@ class Progress:
         await self._check_evicted()
         return self.position
 
+    async def again(self) -> int:
+        """The sequence to go on after when the bot is back. Raises BusError."""
+        if not self.position or not self._window_s:
+            return await self.start()
+        await self._check_evicted()
+        return self.position
+
     def fresh(self, frame: Frame) -> bool:
         """Whether an event is young enough to be sent now; the others are counted."""
         age_s = time.time() - frame.stored_at_ms / 1000
@@ -156,6 +163,7 @@ class Progress:
                 self._name,
                 first - 1 - self.position,
             )
+            self.position = first - 1
 
     def _say_skipped(self) -> None:
         if self._skipped:

@@ -164,13 +164,12 @@ class ReverseWs:
         self, connection: Connection, self_id: int, calls: asyncio.TaskGroup
     ) -> None:
         """Go on where the bot stopped. Raises BusError, and Conflict: the target is another's."""
-        after = self._progress.position
-        if not after or not self._target.config.replay_window:
-            after = await self._progress.start()
+        after = await self._progress.again()
         async with self._session.follow(after, self._target.events, patient=True) as following:
             delivery = Durable(self._claim, self._progress, self._deaths)
             outbound = Outbound(following, delivery, self._deaths.window)
             await self._talk(connection, self_id, calls, outbound)
+            await outbound.conclude()
             if not self._stopping.is_set():
                 await self._after_death(outbound.window.pending)
 

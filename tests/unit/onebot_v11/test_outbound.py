@@ -163,6 +163,17 @@ async def test_at_the_end_it_waits_for_what_was_sent_and_sends_no_more(bus: Bus)
         assert made.written == len(got(new))
 
 
+async def test_what_was_acknowledged_right_before_the_end_is_told(bus: Bus) -> None:
+    log = Log(bus)
+    async with wire(bus, log, None) as made:
+        new = await store(log, 0, 20)
+        await eventually(lambda: made.written == 10 and not made.outbound.window._since_ping)
+    made.answer()  # the socket's tasks are gone
+    assert not made.delivery.handed
+    await made.outbound.conclude()
+    assert made.delivery.handed == [got(new)[-1]]
+
+
 async def test_at_the_end_it_asks_for_what_it_has_not_asked_for_yet(bus: Bus) -> None:
     log = Log(bus)
     old = await store(log, 0, 60)
