@@ -6,13 +6,14 @@ import time
 from typing import TypeVar, cast
 
 import msgspec
+from nats.aio.msg import Msg
 
 from onebus import subjects
 from onebus.action import Action, AnyAction, Request, Response, result_type
 from onebus.bus import Bus, NoResponders, TooLarge
 from onebus.codec import decode, encode
 from onebus.directory import Directory
-from onebus.errors import AccountOffline, BadParams, InternalError, action_error
+from onebus.errors import AccountOffline, BadParams, BusTimeout, InternalError, action_error
 from onebus.ids import Account
 
 logger = logging.getLogger(__name__)
@@ -22,7 +23,11 @@ R = TypeVar("R")
 DEADLINE_S = 25.0
 """Below the 30 s after which bots give up by themselves."""
 RETRY_S = 0.1
+LOOK_S = 1.0
+"""How often it is looked whether the owner, that has not answered yet, still lives."""
 MARGIN_S = 0.5
+ANSWER_S = 0.5
+"""The owner's deadline is so much earlier: it must still be able to say that it has passed."""
 MAX_ACTION_BYTES = 7 << 20
 NOT_OWNER = "not_owner"
 
@@ -35,9 +40,14 @@ class Caller:
         self._directory = directory
 
     async def call(
-        self, account: Account, action: Action[R], *, timeout_s: float = DEADLINE_S
+        self,
+        account: Account,
+        action: Action[R],
+        *,
+        timeout_s: float = DEADLINE_S,
+        idempotency_key: str = "",
     ) -> R:
-        """What the action answers.
+        """What the action answers. With a key it is done once, see `onebus.once`.
 
         Raises ActionError as the owner raised it; BusUnavailable or AccountOffline when nothing
         was delivered; BusTimeout when the outcome is unknown.
@@ -45,8 +55,9 @@ class Caller:
         deadline_s = time.time() + timeout_s
         request = Request(
             account=account,
-            deadline_ms=int(deadline_s * 1000),
+            deadline_ms=int((deadline_s - min(ANSWER_S, timeout_s / 4)) * 1000),
             action=cast("AnyAction", action),
+            idempotency_key=idempotency_key,
         )
         body = encode(request)
         if len(body) > MAX_ACTION_BYTES:
@@ -68,7 +79,7 @@ class Caller:
         while True:
             left_s = deadline_s - time.time()
             try:
-                reply = await self._bus.request(subject, body, max(left_s, 0.1))
+                reply = await self._request(account, subject, body, max(left_s, 0.1))
                 response = decode(reply.data, Response)
                 if response.error is None or response.error.code != NOT_OWNER:
                     return response
@@ -80,3 +91,27 @@ class Caller:
             if deadline_s - time.time() < MARGIN_S:
                 raise AccountOffline(f"nobody took the call for {account} in time")
             await asyncio.sleep(RETRY_S)
+
+    async def _request(self, account: Account, subject: str, body: bytes, timeout_s: float) -> Msg:
+        """Ask, and wait no longer than somebody may answer: its owner may end meanwhile."""
+        server = self._directory.server(account)
+        if not server:
+            return await self._bus.request(subject, body, timeout_s)
+        loop = asyncio.get_running_loop()
+        looking: asyncio.TimerHandle
+
+        def look() -> None:
+            nonlocal looking
+            looking = loop.call_later(LOOK_S, look)
+            if not self._directory.lives(server) and limit.when() is None:
+                limit.reschedule(loop.time())
+
+        try:
+            async with asyncio.timeout(None) as limit:
+                looking = loop.call_later(LOOK_S, look)
+                try:
+                    return await self._bus.request(subject, body, timeout_s)
+                finally:
+                    looking.cancel()
+        except TimeoutError:
+            raise BusTimeout("the process that had the call ended") from None

@@ -77,10 +77,17 @@ class Directory(Role):
 
     def online(self, account: Account) -> bool:
         """Whether somebody serves the account, as far as this process can know."""
+        return bool(self._bus.connected and self.server(account))
+
+    def server(self, account: Account) -> str:
+        """The session that serves the account, or empty; while NATS is away as it was before."""
         record = self.get(account)
-        if record is None or not record.online or not self._bus.connected:
-            return False
-        return record.session in self._sessions.live
+        serves = record and record.online and record.session in self._sessions.live
+        return record.session if record and serves else ""
+
+    def lives(self, session: str) -> bool:
+        """Whether a session is there; while NATS is away as it was before."""
+        return session in self._sessions.live
 
     def on_change(self, callback: Callable[[AccountRecord], None]) -> None:
         """Call back, quickly, with each record that is new or has changed."""

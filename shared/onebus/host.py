@@ -6,8 +6,8 @@ at a time per chat, and starts again when the platform was away.
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from functools import partial
 from logging import DEBUG, WARNING
 from typing import Any
 
@@ -19,8 +19,8 @@ from nats.aio.msg import Msg
 from onebus import __version__, directory, metrics, subjects
 from onebus.action import Action, Request, Response, action_name
 from onebus.backoff import Backoff
-from onebus.bus import Bus
-from onebus.caller import DEADLINE_S, NOT_OWNER
+from onebus.bus import Bus, TooLarge
+from onebus.caller import DEADLINE_S
 from onebus.codec import CodecError, check_version, decode, encode
 from onebus.connector import Connector, SelfInfo, WebhookRequest, capabilities
 from onebus.deferred import DeferredQueue
@@ -30,26 +30,40 @@ from onebus.errors import (
     AuthFailed,
     BadParams,
     BusError,
-    ErrorData,
+    BusUnavailable,
+    InternalError,
     Misconfigured,
     NotReady,
     OnebusError,
     OutcomeUnknown,
-    PlatformUnavailable,
     RateLimited,
     SetupError,
-    error_data,
 )
 from onebus.ids import Account, Platform
+from onebus.inflight import InFlight
 from onebus.kit import BusKit
 from onebus.lease import Lease, Sessions
+from onebus.once import Once, changes
 from onebus.ordering import Lanes
+from onebus.response import failed, left_s, not_owner, too_late
 from onebus.service import Role, guarded, outcome
 
 MAX_ACTIVE = 500
 """Actions of one account at once; one more is refused with rate_limited."""
 HUMAN_S = 300.0
 """How often rejected credentials are tried again."""
+REPLY_S = 5.0
+"""How long an answer waits for NATS to come back."""
+RELEASE_S = 2.0
+"""How long giving the accounts back may take, when there is no time left for anything."""
+MAX_WEBHOOKS = 200
+"""Calls of the platform that one account answers at once; one more is told to come again."""
+
+
+class _Asked(Struct):
+    """A request on its way through this process; `begun`: the platform may have it."""
+
+    begun: bool = False
 
 
 class AccountHost:
@@ -62,9 +76,9 @@ class AccountHost:
         self._lease = lease
         self._kit = kit
         self._lanes = Lanes()
-        self._active = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._once = Once(bus, self.account)
+        self._actions = InFlight()
+        self._webhooks = InFlight()
         self._open = False
         self._told = ""
         """Why it was last said to be offline: the same reason is not said twice."""
@@ -99,15 +113,19 @@ class AccountHost:
                     await guarded(self.connector.close(), f"{self.account} close")
 
     async def stop_taking(self) -> None:
-        """Take no more actions, and wait for those in flight."""
+        """Take no more actions, and wait for those in flight.
+
+        What the platform has called us for goes first: its answer may be a bot's action.
+        """
+        await self._webhooks.idle()
         self._open = False
-        await self._idle.wait()
+        await self._actions.idle()
 
     @contextlib.asynccontextmanager
     async def turn(self, action: Action[Any]) -> AsyncIterator[None]:
         """Hold the turn of a deferred action; a clean stop waits for who holds one."""
         async with self._lane(action):
-            with self._busy():
+            with self._actions.one():
                 yield
 
     def observe(self) -> None:
@@ -127,17 +145,21 @@ class AccountHost:
         """Let the connector do it, within this time."""
         what = f"{self.account} {action_name(action)}"
         result = await outcome(self._within(left_s, action), what)
-        if isinstance(result, ActionError):
-            return _failed(result)
-        return Response(result=Raw(encode(result)))
+        return failed(result) if isinstance(result, ActionError) else Response(result=result)
 
     async def webhook(self, request: web.Request) -> web.Response:
-        """Hand a platform's call to the connector as it came."""
-        reply = await self.connector.webhook(
-            WebhookRequest(
-                request.method, dict(request.query), request.headers, await request.read()
+        """Hand a platform's call to the connector as it came.
+
+        Raises BusUnavailable when it has to come again: without NATS nothing could be kept of it.
+        """
+        if not self._bus.connected or self._webhooks.count >= MAX_WEBHOOKS:
+            raise BusUnavailable("nothing can be taken now; try again")
+        with self._webhooks.one():
+            reply = await self.connector.webhook(
+                WebhookRequest(
+                    request.method, dict(request.query), request.headers, await request.read()
+                )
             )
-        )
         return web.Response(
             status=reply.status, body=reply.body, content_type=reply.content_type, charset="utf-8"
         )
@@ -158,7 +180,7 @@ class AccountHost:
                 await self._receive(group, info)
             except OnebusError as error:  # kept out of the group, which would wrap it
                 problem = error
-            await self._idle.wait()
+            await self._actions.idle()
             waiting.cancel()
         if problem:
             raise _setup_error(problem) from problem
@@ -170,7 +192,7 @@ class AccountHost:
             if self._open:
                 group.create_task(self._answer(message))
             else:
-                await self._reply(message, _not_owner())
+                await self._reply(message, not_owner())
 
         subject = f"{self._bus.prefix}.{subjects.actions(self.account)}"
         subscription = await self._bus.subscribe(subject, on_request)
@@ -215,68 +237,84 @@ class AccountHost:
             await directory.mark_offline(self._bus, self.account, reason, self._kit.owned)
 
     async def _answer(self, message: Msg) -> None:
-        with self._busy():
+        asked = _Asked()
+        with self._actions.one():
             try:
-                await self._reply(message, await self._respond(message.data))
+                response = await self._respond(message.data, asked)
+                with contextlib.suppress(BusError):
+                    await self._bus.wait_ready(REPLY_S)
+                await self._reply(message, response)
             except asyncio.CancelledError:  # the account is somebody else's now
                 lost = OutcomeUnknown("the account moved to another process while this was done")
-                await self._reply(message, _failed(lost))
+                await self._reply(message, failed(lost) if asked.begun else not_owner())
                 raise
 
-    @contextlib.contextmanager
-    def _busy(self) -> Iterator[None]:
-        """Something is in flight, which a clean stop waits for."""
-        self._active += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._active -= 1
-            if not self._active:
-                self._idle.set()
-
     async def _reply(self, message: Msg, response: Response) -> None:
-        with contextlib.suppress(BusError):
+        """Answer, at least with why the answer itself cannot be sent."""
+        try:
             await self._bus.publish(message.reply, encode(response))
+        except TooLarge as error:
+            self._kit.logger.error("an answer could not be sent: %s", error)
+            await self._reply(message, failed(InternalError(f"its answer is too large: {error}")))
+        except BusError as error:
+            self._kit.logger.debug("an answer was not sent: %s", error)
 
-    async def _respond(self, body: bytes) -> Response:
-        if self._active > MAX_ACTIVE:
-            return _failed(RateLimited("too many calls at once for this account", retry_after_s=1))
+    async def _respond(self, body: bytes, asked: _Asked) -> Response:
+        if self._actions.count > MAX_ACTIVE:
+            return failed(RateLimited("too many calls at once for this account", retry_after_s=1))
         try:
             request = decode(body, Request)
             check_version(request.v)
         except CodecError as error:
-            return _failed(BadParams(f"not an action of this version of onebus: {error}"))
+            return failed(BadParams(f"not an action of this version of onebus: {error}"))
         try:
-            async with self._lane(request.action):
-                return await self._execute(request)
-        except RateLimited as error:
-            return _failed(error)
+            async with contextlib.AsyncExitStack() as stack:
+                if not (request.idempotency_key and self._once.under_way(request)):
+                    async with asyncio.timeout(left_s(request)):
+                        await stack.enter_async_context(self._lane(request.action))
+                return await self._execute(request, asked)
+        except TimeoutError:
+            return too_late()
+        except ActionError as error:
+            return failed(error)
 
     def _lane(self, action: Action[Any]) -> contextlib.AbstractAsyncContextManager[None]:
         """One at a time per chat. Raises RateLimited when it is entered and too many wait."""
         chat = getattr(action, "chat", None)
         return self._lanes.turn(chat.key) if chat else contextlib.nullcontext()
 
-    async def _execute(self, request: Request) -> Response:
-        """Fence and deadline are looked at here, immediately before the platform is called."""
-        if not self.taking() or request.account != self.account:
-            return _not_owner()
-        left_s = request.deadline_ms / 1000 - time.time()
-        if left_s <= 0:
-            return _failed(PlatformUnavailable("the deadline passed before it was started"))
-        return await self.call(request.action, left_s)
+    async def _execute(self, request: Request, asked: _Asked) -> Response:
+        """Fence, deadline and key are looked at here, immediately before the platform is called."""
 
-    async def _within(self, left_s: float, action: Action[Any]) -> Any:
+        async def perform() -> Response:
+            asked.begun = True
+            return await self.call(request.action, left_s(request))
+
+        refusal = partial(self._refusal, request)
+        if refused := refusal():
+            return refused
+        if request.idempotency_key and changes(request.action):
+            return await self._once.run(request, refusal, perform)
+        return await perform()
+
+    def _refusal(self, request: Request) -> Response | None:
+        """Why a request must not be started at this moment."""
+        if not self.taking() or request.account != self.account:
+            return not_owner()
+        return too_late() if left_s(request) <= 0 else None
+
+    async def _within(self, left_s: float, action: Action[Any]) -> Raw:
         try:
             async with asyncio.timeout(left_s):
-                return await getattr(self.connector, action_name(action))(action)
+                return Raw(encode(await getattr(self.connector, action_name(action))(action)))
         except TimeoutError:
             raise OutcomeUnknown("the platform did not answer before the deadline") from None
 
 
 class ConnectorHost(Role):
     """All accounts of one platform in this process; a role of `service`."""
+
+    drains_last = True  # a frontend's calls in flight may be for an account that is served here
 
     def __init__(
         self,
@@ -321,14 +359,16 @@ class ConnectorHost(Role):
                 group.create_task(self._lease.hold(claim_key(host.account), host.own))
 
     async def drain(self) -> None:
-        """Finish the actions in flight, then give the accounts back.
+        """Finish the actions in flight, then give the accounts back, also when the time is up.
 
         The directory still says online: who calls now waits for the next owner, which a rolling
         restart has ready. Without one, our session's end makes the account offline.
         """
-        for host in self._hosts:
-            await host.stop_taking()
-        await self._lease.release()
+        try:
+            await asyncio.gather(*(host.stop_taking() for host in self._hosts))
+        finally:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._lease.release(), RELEASE_S)
         for host in self._hosts:  # every replica: what its routes hold open must end too
             await host.connector.close()
 
@@ -346,11 +386,3 @@ def claim_key(account: Account) -> str:
 def _setup_error(error: OnebusError) -> SetupError:
     """Whatever is not one of the three failures of setting up may pass by itself."""
     return error if isinstance(error, SetupError) else NotReady(str(error))
-
-
-def _not_owner() -> Response:
-    return Response(error=ErrorData(NOT_OWNER, "another process owns the account"))
-
-
-def _failed(error: ActionError) -> Response:
-    return Response(error=error_data(error))

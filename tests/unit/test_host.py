@@ -413,3 +413,100 @@ async def test_a_forged_record_is_ignored(on: Stage, caplog: pytest.LogCaptureFi
 
 def test_text_is_what_this_platform_shows() -> None:
     assert said("x").segments == (Text("x"),)
+
+
+async def test_who_waits_for_a_turn_is_answered_by_its_deadline(on: Stage) -> None:
+    started, gate = asyncio.Event(), asyncio.Event()
+
+    async def wait(_: act.SendMessage) -> Sent:
+        started.set()
+        await gate.wait()
+        return Sent(MessageId("1"), 1)
+
+    on.behaviour.on_send = wait
+    await on.replica()
+    await serving(on)
+    slow = asyncio.ensure_future(on.caller.call(ACCOUNT, said("slow")))
+    await started.wait()
+    began_at = time.monotonic()
+    with pytest.raises(PlatformUnavailable, match="before it was started") as raised:
+        await on.caller.call(ACCOUNT, said("queued"), timeout_s=1)
+    assert raised.value.certain
+    assert time.monotonic() - began_at < 1.1
+    gate.set()
+    await slow
+    assert on.behaviour.sent == ["slow"]
+
+
+async def test_an_answer_that_does_not_fit_is_answered_with_an_error(
+    on: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def write_a_book(_: act.SendMessage) -> Sent:
+        return Sent(MessageId("x" * (9 << 20)), 1)
+
+    on.behaviour.on_send = write_a_book
+    await on.replica()
+    await serving(on)
+    with pytest.raises(InternalError):
+        await asyncio.wait_for(on.caller.call(ACCOUNT, said("hi")), 5)
+    assert "do not fit into a NATS message" in caplog.text
+    assert (await on.caller.call(ACCOUNT, act.GetFriends()))[0].name == "A"
+
+
+async def test_a_result_that_is_no_data_costs_one_answer_and_not_the_account(on: Stage) -> None:
+    async def answer_oddly(_: act.SendMessage) -> object:
+        return object()
+
+    on.behaviour.on_send = answer_oddly
+    await on.replica()
+    await serving(on)
+    with pytest.raises(InternalError):
+        await on.caller.call(ACCOUNT, said("hi"))
+    assert await on.caller.call(ACCOUNT, act.GetFriends())
+    assert on.behaviour.opened == 1
+
+
+async def test_what_only_waited_when_the_account_was_lost_was_certainly_not_done(
+    on: Stage,
+) -> None:
+    started = asyncio.Event()
+
+    async def hang(_: act.SendMessage) -> Sent:
+        started.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    on.behaviour.on_send = hang
+    replica = await on.replica()
+    await serving(on)
+    running = asyncio.ensure_future(raw(on, request(said("begun"))))
+    await started.wait()
+    waiting = asyncio.ensure_future(raw(on, request(said("queued"))))
+    await eventually(lambda: replica.host._hosts[0]._actions.count == 2)
+    await replica.host._lease.release()
+    answers = [await asyncio.wait_for(answer, 3) for answer in (running, waiting)]
+    errors_ = [answer.error for answer in answers if answer.error]
+    assert [error.code for error in errors_] == [OutcomeUnknown.code, NOT_OWNER]
+    assert [error.certain for error in errors_] == [False, True]
+
+
+async def test_a_call_whose_owner_ended_without_a_word_is_unknown_before_its_deadline(
+    on: Stage,
+) -> None:
+    """The session goes when nobody renews it: 6 s, and a second until that is seen."""
+    taken = asyncio.Event()
+
+    async def take(_: Msg) -> None:
+        taken.set()
+
+    session = "chatter.x"
+    await on.bus.store("$KV.onebus_sessions." + session, b"x")
+    record = AccountRecord(ACCOUNT, User(UserId("bot")), None, (), "1", session, online=True)
+    await directory.write(on.bus, record)
+    await on.bus.subscribe(f"onebus.{subjects.actions(ACCOUNT)}", take)
+    await eventually(lambda: on.directory.online(ACCOUNT), 5)
+    began_at = time.monotonic()
+    with pytest.raises(BusTimeout, match="ended"):
+        await on.caller.call(ACCOUNT, said("hi"))
+    assert taken.is_set()
+    assert 2 < time.monotonic() - began_at < 10
