@@ -16,6 +16,7 @@ OnebusError
 │   └── Misconfigured        stop
 └── BusError                 NATS or the owner of the account is away
     ├── BusUnavailable       this process has no NATS
+    ├── Stopping             this process is about to end
     ├── AccountOffline       nobody serves the account now
     └── BusTimeout           no answer before the deadline; the outcome is unknown
 """
@@ -113,6 +114,10 @@ class BusError(OnebusError):
 
 class BusUnavailable(BusError):
     """This process has no connection to NATS now; nothing was sent."""
+
+
+class Stopping(BusError):
+    """This process is about to end and starts nothing; nothing was sent."""
 
 
 class AccountOffline(BusError):

@@ -24,6 +24,7 @@ protocol_logger = logging.getLogger(f"{__name__}.protocol")
 
 MAX_BODY_BYTES = 32 << 20
 SHUTDOWN_S = 5.0
+RETRY_AFTER_S = "2"
 MAX_HEADER_BYTES = 16 << 10
 PROBES = ("/healthz", "/readyz")
 """Asked by whoever runs us, by address: they answer under any name, as they reveal nothing."""
@@ -88,6 +89,7 @@ class Listener:
     ) -> None:
         self._options = options
         self._origins = origins
+        self._paused = False
         app = web.Application(
             middlewares=[self._answer_faults, self._refuse_browsers], client_max_size=MAX_BODY_BYTES
         )
@@ -126,13 +128,23 @@ class Listener:
         """The port it listens on, which the system chose if 0 was asked for."""
         return int(self._runner.addresses[0][1])
 
+    async def pause(self) -> None:
+        """Close the port; who has a connection already is told to come again elsewhere."""
+        self._paused = True
+        for site in self._runner.sites:
+            await site.stop()
+
     async def stop(self) -> None:
-        """Take no more requests, and let those in flight end."""
+        """Let the requests in flight end."""
         await self._runner.cleanup()
 
     @web.middleware
     async def _answer_faults(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every refusal has a text; a fault of ours is logged and says nothing about itself."""
+        if self._paused:
+            response = json_error(503, "onebus is stopping", headers={"Retry-After": RETRY_AFTER_S})
+            response.force_close()
+            return response
         try:
             return await guarded(_read(request, handler), f"{request.method} {request.path}")
         except web.HTTPException as refusal:
@@ -143,7 +155,7 @@ class Listener:
         except InternalError as error:
             return json_error(500, error.text)
         except OnebusError as error:
-            return json_error(503, str(error))
+            return json_error(503, str(error), headers={"Retry-After": RETRY_AFTER_S})
 
     @web.middleware
     async def _refuse_browsers(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -227,7 +239,7 @@ def _preflight() -> web.Response:
         status=204,
         headers={
             "Access-Control-Allow-Methods": "GET, POST",
-            "Access-Control-Allow-Headers": "Authorization, Content-Type",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key",
             "Access-Control-Max-Age": "600",
         },
     )

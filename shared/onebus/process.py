@@ -97,7 +97,7 @@ async def _up_with(
         def announce() -> None:
             say(_banner(source, listener.port, where))
 
-        await run_roles(roles, [listener], announce)
+        await run_roles(roles, [listener], announce, drain_s=settings.drain_timeout)
 
 
 async def connectors(source: Source, platforms: Sequence[str]) -> None:
@@ -114,7 +114,7 @@ async def connectors(source: Source, platforms: Sequence[str]) -> None:
         hosts = _hosts(source, platforms, bus, sessions, http, "")
         roles = _watched(bus, [sessions, *hosts, *_capacity(bus, platforms)])
         listener = _listener(settings, roles)
-        await run_roles(roles, [listener], lambda: _listening(settings, listener))
+        await _serve(settings, roles, listener)
 
 
 async def frontends(source: Source, names: Sequence[str]) -> None:
@@ -126,7 +126,7 @@ async def frontends(source: Source, names: Sequence[str]) -> None:
         fronts = _fronts(source, names, kit)
         roles = _watched(bus, [sessions, *fronts])
         listener = _listener(settings, roles)
-        await run_roles(roles, [listener], lambda: _listening(settings, listener))
+        await _serve(settings, roles, listener)
 
 
 async def bus_setup(source: Source, say: Callable[[str], None]) -> None:
@@ -238,8 +238,11 @@ def _listener(settings: Settings, roles: Sequence[Role]) -> Listener:
     return Listener(options, [route for role in roles for route in role.routes()], origins)
 
 
-def _listening(settings: Settings, listener: Listener) -> None:
-    logger.info("listening on %s:%d", settings.host, listener.port)
+async def _serve(settings: Settings, roles: Sequence[Role], listener: Listener) -> None:
+    def announce() -> None:
+        logger.info("listening on %s:%d", settings.host, listener.port)
+
+    await run_roles(roles, [listener], announce, drain_s=settings.drain_timeout)
 
 
 def _options(bus: BusSettings) -> BusOptions:

@@ -9,7 +9,7 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from aiohttp import web
 
@@ -18,11 +18,16 @@ from onebus.errors import ActionError, InternalError, OnebusError, OutcomeUnknow
 logger = logging.getLogger(__name__)
 
 DRAIN_S = 10.0
+LAST_S = 1.0
+"""What is drained last has at least so long, however long the others took."""
 T = TypeVar("T")
 
 
 class Role:
     """What a process does beside others: a platform's connector, a frontend, a background task."""
+
+    drains_last: ClassVar[bool] = False
+    """Whether others need it to finish what they have in flight: it is drained after them."""
 
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         """What it serves on the process's listener."""
@@ -44,7 +49,10 @@ class Role:
         await asyncio.Event().wait()
 
     async def drain(self) -> None:
-        """Start nothing new, finish what is in flight, let others take over."""
+        """Start nothing new, finish what is in flight, let others take over.
+
+        Cancelled when the time is up: what others wait for is to be said even then, and soon.
+        """
 
 
 class Stage(Protocol):
@@ -52,6 +60,9 @@ class Stage(Protocol):
 
     async def start(self) -> None:
         """Raises Misconfigured."""
+
+    async def pause(self) -> None:
+        """Take nothing new: the roles are about to be drained."""
 
     async def stop(self) -> None:
         """Called once, also when a later stage failed."""
@@ -82,50 +93,76 @@ async def outcome(work: Awaitable[T], what: str) -> T | ActionError:
 
 
 async def run_roles(
-    roles: Sequence[Role], stages: Sequence[Stage], announce: Callable[[], None]
+    roles: Sequence[Role],
+    stages: Sequence[Stage],
+    announce: Callable[[], None],
+    *,
+    drain_s: float = DRAIN_S,
 ) -> None:
     """Start the stages, run the roles until SIGINT or SIGTERM, drain, stop the stages.
 
-    Raises what a stage or a role raises, one error.
+    A second signal ends the process at once, as if nobody had been listening for it. Raises what a
+    stage or a role raises, one error.
     """
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
+    stopping = _stop_on_signals()
     started: list[Stage] = []
     try:
         for stage in stages:
             await stage.start()
             started.append(stage)
         announce()
-        await _until(stopping, [role.run() for role in roles], roles)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(role.run()) for role in roles]
+            waiting = group.create_task(stopping.wait())
+            await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            if stopping.is_set():
+                logger.info("stopping")
+                await _drain(roles, stages, drain_s)
+            for task in (*tasks, waiting):
+                task.cancel()
     finally:
         for stage in reversed(started):
             await stage.stop()
 
 
-async def _until(
-    stopping: asyncio.Event, works: Sequence[Coroutine[Any, Any, None]], roles: Sequence[Role]
-) -> None:
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(work) for work in works]
-        waiting = group.create_task(stopping.wait())
-        await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        if stopping.is_set():
-            logger.info("stopping")
-            await _drain(roles)
-        for task in (*tasks, waiting):
-            task.cancel()
+def _stop_on_signals() -> asyncio.Event:
+    """What the first SIGINT or SIGTERM sets."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def on_signal() -> None:
+        stopping.set()
+        for number in numbers:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    for number in numbers:
+        loop.add_signal_handler(number, on_signal)
+    return stopping
 
 
-async def _drain(roles: Sequence[Role]) -> None:
+async def _drain(roles: Sequence[Role], stages: Sequence[Stage], drain_s: float) -> None:
+    now = asyncio.get_running_loop().time
+    ends_at_s = now() + drain_s
+    for stage in stages:
+        await stage.pause()
+    await _drain_together([role for role in roles if not role.drains_last], ends_at_s)
+    last = [role for role in roles if role.drains_last]
+    await _drain_together(last, max(ends_at_s, now() + LAST_S))
+
+
+async def _drain_together(roles: Sequence[Role], ends_at_s: float) -> None:
+    works = (guarded(role.drain(), "drain") for role in roles)
     try:
-        async with asyncio.timeout(DRAIN_S):
-            await asyncio.gather(*(guarded(role.drain(), "drain") for role in roles))
+        async with asyncio.timeout_at(ends_at_s):
+            ends = await asyncio.gather(*works, return_exceptions=True)
     except TimeoutError:
-        logger.warning("not everything was finished within %.0f s", DRAIN_S)
-    except OnebusError as error:
-        logger.warning("stopping: %s", error)
+        logger.warning("not everything was finished within drain_timeout")
+        return
+    for error in ends:
+        if isinstance(error, OnebusError):
+            logger.warning("stopping: %s", error)
 
 
 def first_error(error: BaseException) -> BaseException:

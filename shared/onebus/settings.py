@@ -51,6 +51,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = "info"
     bus: BusSettings = BusSettings()
     data_dir: Annotated[str, Meta(description="Where `up` keeps its data")] = "./data"
+    drain_timeout: Annotated[
+        float,
+        Meta(ge=0, le=3600, description="What is in flight may take so long when it stops, s"),
+    ] = 10
     loopback_only: Annotated[
         bool,
         Meta(

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import hmac
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -30,6 +30,7 @@ from onebus.backoff import Backoff
 from onebus.bucket import Bucket, Conflict
 from onebus.codec import CodecError, decode
 from onebus.errors import OnebusError
+from onebus.inflight import InFlight
 from onebus.ordering import Lanes
 from onebus.service import guarded
 
@@ -46,7 +47,7 @@ ENABLE_S = 5.0
 """How long the first lifecycle event may hold back the others."""
 REST_S = 1.0
 SETTLE_S = 15.0
-FINISH_S = 5.0
+SAVE_S = 2.0
 BYE_S = 2.0
 NOT_TAKEN = (429, 503)
 
@@ -84,9 +85,7 @@ class HttpPost:
         self._reachable.set()
         self._probing = False
         self._backoff = Backoff(0.3, 5)
-        self._in_flight = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._in_flight = InFlight()
         self._introduced = asyncio.Event()
         self._enabled = False
         self._live = False
@@ -118,11 +117,13 @@ class HttpPost:
                 await self._until_room()
 
     async def drain(self) -> None:
-        """Start no more, wait for the answers, and say `disable`."""
+        """Start no more, wait for the answers and for what they ask for, and say `disable`."""
         self._stopping.set()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), FINISH_S)
-        await self._progress.save()
+        try:
+            await self._in_flight.idle()
+        finally:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._progress.save(), SAVE_S)
         if self._enabled:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._post_lifecycle("disable"), BYE_S)
@@ -153,7 +154,7 @@ class HttpPost:
             self._progress.caught_up()
 
     async def _post_in_turn(self, frame: Frame) -> None:
-        with self._under_way():
+        with self._in_flight.one():
             async with self._lanes.turn(frame.chat):
                 if await self._deliver(frame):
                     self._floor.end(frame.sequence)
@@ -161,18 +162,6 @@ class HttpPost:
                     await self._progress.done(self._floor.sequence, self._floor.ahead)
             if self._live and not self._floor.width:
                 self._progress.caught_up()
-
-    @contextlib.contextmanager
-    def _under_way(self) -> Iterator[None]:
-        """What an orderly end waits for."""
-        self._in_flight += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._idle.set()
 
     async def _deliver(self, frame: Frame) -> bool:
         """Post until the bot has taken it, or it is given up; False when we stop before that."""
@@ -247,7 +236,7 @@ class HttpPost:
             self._connected()
 
         try:
-            with self._under_way():
+            with self._in_flight.one():
                 return await self._attempt(body, self._headers(body, self_id), on_connected)
         except (aiohttp.ClientError, TimeoutError) as error:
             if connected.is_set():

@@ -5,6 +5,7 @@ when that one ends, behind the last event that the bot is known to have.
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_S = 10.0
 LOOK_S = 10.0
+RELEASE_S = 2.0
+"""How long giving the targets back may take, when there is no time left for anything."""
 
 
 class Claim:
@@ -111,8 +114,11 @@ class Push(Role):
 
     async def drain(self) -> None:
         """Let every bot go in an orderly manner, then let other processes have them."""
-        await asyncio.gather(*(pusher.drain() for pusher in list(self._serving.values())))
-        await self._lease.release()
+        try:
+            await asyncio.gather(*(pusher.drain() for pusher in list(self._serving.values())))
+        finally:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._lease.release(), RELEASE_S)
 
     def missing(self) -> Iterable[str]:
         """What keeps it from claiming targets."""

@@ -17,6 +17,7 @@ the standard's own; it names none for ordinary failures, so ours are the stable 
 | 10008 | this frontend has no connection to NATS |
 | 10009 | the account is offline |
 | 10010 | no answer in time; it may have been done |
+| 10011 | this frontend is stopping |
 
 Source: https://github.com/botuniverse/onebot-11/tree/master/communication and `api/README.md`.
 """
@@ -68,6 +69,7 @@ RETCODES: dict[type[OnebusError], tuple[int, str]] = {
     errors.BusUnavailable: (10008, "This frontend has no connection to NATS; nothing was sent."),
     errors.AccountOffline: (10009, "The account is offline; nothing was sent."),
     errors.BusTimeout: (10010, "No answer came in time; it may have been done."),
+    errors.Stopping: (10011, "This frontend is stopping; nothing was sent. Connect again."),
 }
 """The retcode and wording of each error. Numbers are never given a new meaning."""
 

@@ -18,7 +18,8 @@ from frontends.onebot_v11.pulse import Connection, Pulse
 from frontends.onebot_v11.retcode import Answer, echo_of, encode_answer, failed
 from frontends.onebot_v11.session import Session
 from onebus.codec import CodecError, check_containers, check_depth, decode
-from onebus.errors import BadParams
+from onebus.errors import BadParams, Stopping
+from onebus.inflight import InFlight
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ MAX_FRAME_BYTES = 64 << 20
 MAX_CALLS = 64
 """Calls of one socket at once; further frames wait unread."""
 CLOSE_S = 2.0
+ANSWERED_S = 0.5
+"""How long calls that have no time left may take to say so."""
 
 
 class Carries(Struct, frozen=True):
@@ -63,6 +66,8 @@ class Socket:
         self._outbound = outbound
         self._pulse = Pulse(connection, transport, str(session.account))
         self._calls = asyncio.Semaphore(MAX_CALLS)
+        self._in_flight = InFlight()
+        self._stopping = False
 
     @property
     def behind(self) -> int:
@@ -75,8 +80,18 @@ class Socket:
             await self._outbound.finish(timeout_s)
 
     async def close(self) -> None:
-        """Go away in an orderly manner."""
-        await self._close(WSCloseCode.GOING_AWAY, b"onebus is stopping")
+        """Take no more calls, answer those in flight, and go away in an orderly manner.
+
+        Cancelled it goes as well, once what could not be finished is answered.
+        """
+        self._stopping = True
+        try:
+            await asyncio.sleep(0)  # what was read already is begun
+            await self._in_flight.idle()
+        finally:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._in_flight.idle(), ANSWERED_S)
+            await self._close(WSCloseCode.GOING_AWAY, b"onebus is stopping")
 
     async def run(
         self,
@@ -159,7 +174,8 @@ class Socket:
 
     async def _answer(self, frame: str | bytes) -> None:
         try:
-            await self._send(encode_answer(await self._execute(frame)))
+            with self._in_flight.one():
+                await self._send(encode_answer(await self._execute(frame)))
         finally:
             self._calls.release()
 
@@ -177,6 +193,8 @@ class Socket:
             return failed(BadParams(text), echo)
         if not isinstance(request.action, str):
             return failed(BadParams("`action` must be a string"), echo)
+        if self._stopping:
+            return failed(Stopping("onebus is stopping: connect again"), echo)
         params = {} if request.params is None else request.params
         if not isinstance(params, dict):
             return failed(BadParams("`params` must be an object"), echo)

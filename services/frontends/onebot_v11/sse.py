@@ -18,7 +18,7 @@ from frontends.onebot_v11.http import no_account, session_of
 from frontends.onebot_v11.resume import resume_of
 from frontends.onebot_v11.session import Session, Sessions
 from onebus import metrics
-from onebus.errors import BadParams, BusError
+from onebus.errors import BadParams, BusError, Stopping
 from onebus.listener import json_error
 from onebus.metrics import Way
 from onebus.service import Role
@@ -37,6 +37,7 @@ class Sse(Role):
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._streams: set[_Stream] = set()
+        self._stopping = False
 
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         """With and without a slash at the end; they go before HTTP's `{action}`."""
@@ -52,6 +53,7 @@ class Sse(Role):
 
     async def drain(self) -> None:
         """End the streams; the bots come back, here or elsewhere."""
+        self._stopping = True
         for stream in self._streams:
             stream.end()
 
@@ -81,6 +83,8 @@ class Sse(Role):
         stream: "_Stream",
         hello: bytes,
     ) -> web.StreamResponse:
+        if self._stopping:
+            raise Stopping("onebus is stopping")
         response.content_type = "text/event-stream"
         response.charset = "utf-8"
         self._streams.add(stream)

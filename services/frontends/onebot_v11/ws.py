@@ -16,7 +16,7 @@ from frontends.onebot_v11.resume import resume_of
 from frontends.onebot_v11.session import Sessions
 from frontends.onebot_v11.socket import CLOSE_S, MAX_FRAME_BYTES, Carries, Socket
 from onebus import metrics
-from onebus.errors import BadParams, BusError, OnebusError
+from onebus.errors import BadParams, BusError, OnebusError, Stopping
 from onebus.listener import json_error
 from onebus.metrics import Way
 from onebus.service import Role, guarded
@@ -35,6 +35,7 @@ class Ws(Role):
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._sockets: set[Socket] = set()
+        self._stopping = False
 
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         """Each path with and without a slash at the end."""
@@ -51,6 +52,7 @@ class Ws(Role):
 
     async def drain(self) -> None:
         """Tell every bot that we go away; it connects again elsewhere."""
+        self._stopping = True
         await asyncio.gather(*(socket.close() for socket in list(self._sockets)))
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -91,6 +93,8 @@ class Ws(Role):
         carries: Carries,
         hello: bytes | None,
     ) -> web.StreamResponse:
+        if self._stopping:
+            raise Stopping("onebus is stopping")
         try:
             await response.prepare(request)
             self._sockets.add(socket)

@@ -117,10 +117,12 @@ class ReverseWs:
     async def drain(self) -> None:
         """Note what the bot has read of what it was sent, close with 1001, and stay away."""
         self._stopping.set()
-        if self._socket:
-            await self._socket.finish(FINISH_S)
-            await self._progress.save()
-            await self._socket.close()
+        if socket := self._socket:
+            try:
+                await socket.finish(FINISH_S)
+                await self._progress.save()
+            finally:
+                await socket.close()
 
     async def _connect_once(self, calls: asyncio.TaskGroup) -> None:
         identity = await known(self._session)
