@@ -1,18 +1,30 @@
 """One call of an action: its parameters in the account's own terms, and the way to its owner."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from frontends.onebot_v11.cq import RawSegment
 from frontends.onebot_v11.from_onebot import from_onebot_message, wire_ids
 from frontends.onebot_v11.lookup import StoredMessage
-from frontends.onebot_v11.params import read_bool, read_id, read_optional_id
+from frontends.onebot_v11.params import KEY, read_bool, read_id, read_optional_id
 from frontends.onebot_v11.references import Numbers, References
 from frontends.onebot_v11.retcode import Answer
 from frontends.onebot_v11.view import View
 from onebus.action import Action
+from onebus.caller import DEADLINE_S
+from onebus.errors import (
+    AccountOffline,
+    BusError,
+    BusTimeout,
+    BusUnavailable,
+    OnebusError,
+    OutcomeUnknown,
+    PlatformUnavailable,
+)
 from onebus.event import Chat, User, group_chat, private_chat
 from onebus.ids import ChatId, UserId
+from onebus.once import changes
 from onebus.segment import Segments
 
 if TYPE_CHECKING:
@@ -20,19 +32,35 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+LAST_S = 0.1
+"""The owner's answer is awaited until so long before the call's end, or it is not asked at all."""
+
 
 class Call:
     """One call of an action. `notes` collects what went differently than asked.
 
     `as_text`: the parameters came from a query or form. What reads a parameter raises BadParams,
-    and NotFound for an id that nobody has.
+    and NotFound for an id that nobody has. `ends_at_s`: when it must be answered, by the clock of
+    the loop; without it an action has the usual time from when it is asked for. `stage`: how far
+    something that changes anything has come.
     """
 
-    def __init__(self, session: "Session", params: Mapping[str, Any], *, as_text: bool) -> None:
+    def __init__(
+        self,
+        session: "Session",
+        params: Mapping[str, Any],
+        *,
+        as_text: bool,
+        idempotency_key: str = "",
+        ends_at_s: float | None = None,
+    ) -> None:
         self.session = session
         self.params = params
         self.as_text = as_text
+        self.idempotency_key = idempotency_key
+        self.ends_at_s = ends_at_s
         self.notes: list[str] = []
+        self.stage: Literal["unsent", "asking", "done"] = "unsent"
 
     async def identity(self) -> "Identity":
         """Who the account is. Raises AccountOffline or BusError."""
@@ -40,11 +68,50 @@ class Call:
 
     async def ask(self, action: Action[R]) -> R:
         """Let the account's owner do it. Raises ActionError or BusError."""
-        return await self.session.caller.call(self.session.account, action)
+        left_s = self._left_s()
+        error = self.out_of_time()
+        self.stage = "asking"
+        if left_s < LAST_S:
+            raise error
+        result = await self.session.caller.call(
+            self.session.account,
+            action,
+            timeout_s=left_s,
+            idempotency_key=self.idempotency_key,
+        )
+        self.stage = "done" if changes(action) else "unsent"
+        return result
 
     async def run(self, name: str, params: Mapping[str, Any]) -> Answer:
-        """Run another action as part of this one, in the same form."""
-        return await self.session.execute(name, params, as_text=False)
+        """Run another action as part of this one, in the same form, time and with the same key."""
+        if self.idempotency_key:
+            params = {**params, KEY: self.idempotency_key}
+        return await self.session.execute(name, params, as_text=False, ends_at_s=self.ends_at_s)
+
+    def failure(self, error: OnebusError) -> OnebusError:
+        """What an error means for the whole call: only what was asked for may have been done."""
+        if not isinstance(error, BusError) or self.stage == "asking":
+            return error
+        if self.stage == "done":
+            return OutcomeUnknown(f"it was done, but its result could not be read: {error}")
+        if isinstance(error, AccountOffline | BusUnavailable):
+            return error
+        return BusUnavailable("NATS did not answer a look-up, so nothing was sent")
+
+    def out_of_time(self) -> OnebusError:
+        """What it means that the time of the call is over."""
+        if self.stage == "asking":
+            return BusTimeout("no answer came in time")
+        if self.stage == "done":
+            return OutcomeUnknown("it was done, but its result could not be read in time")
+        if self.idempotency_key:  # what it waited for may be a call with the same key
+            return BusTimeout("its turn did not come in time")
+        return PlatformUnavailable("the time was over before it was sent: others were before it")
+
+    def _left_s(self) -> float:
+        if self.ends_at_s is None:
+            return DEADLINE_S
+        return self.ends_at_s - asyncio.get_running_loop().time() - LAST_S
 
     async def user(self) -> UserId:
         """The parameter `user_id`."""

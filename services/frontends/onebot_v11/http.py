@@ -11,10 +11,12 @@ from msgspec import Struct
 from yarl import URL
 
 from frontends.onebot_v11.auth import refusal
+from frontends.onebot_v11.params import KEY
 from frontends.onebot_v11.retcode import UnknownAction, encode_answer, failed
 from frontends.onebot_v11.session import Session, Sessions
 from frontends.onebot_v11.suffix import split_form
 from onebus.codec import CodecError, decode_any
+from onebus.errors import BadParams
 from onebus.ids import Account, AccountId, Platform
 from onebus.listener import json_error
 from onebus.service import Role
@@ -22,6 +24,7 @@ from onebus.service import Role
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MAX_PARAMS = 1000
+KEY_HEADER = "Idempotency-Key"
 
 
 class _Refused(Exception):
@@ -69,6 +72,9 @@ class Http(Role):
             params = await _params(request)
         except _Refused as error:
             return error.response
+        if not _take_key(request, params.values):
+            text = f"the header {KEY_HEADER} and `{KEY}` are not the same key"
+            return web.Response(body=encode_answer(failed(BadParams(text))), content_type=JSON)
         answer = await session.execute(action, params.values, as_text=params.as_text)
         return web.Response(body=encode_answer(answer), content_type=JSON)
 
@@ -87,6 +93,14 @@ def no_account(request: web.Request) -> web.Response:
         f"nothing here for the account {name}",
         "compare the path with the accounts in the configuration, and their use_http and use_ws",
     )
+
+
+def _take_key(request: web.Request, values: dict[str, Any]) -> bool:
+    """Make a parameter of the header; False when it says something else than the parameters."""
+    given = request.headers.getall(KEY_HEADER, [])
+    if given and values.get(KEY) in (None, ""):
+        values[KEY] = given[0]
+    return all(key == values[KEY] for key in given)
 
 
 async def _params(request: web.Request) -> _Params:

@@ -16,6 +16,8 @@ from onebus.errors import BadParams
 
 REQUIRED: Final = None
 """The default of a parameter that must be given."""
+KEY = "idempotency_key"
+"""The parameter that every action takes: a call with the same is not done twice."""
 
 Params = Mapping[str, Any]
 T = TypeVar("T")
@@ -23,6 +25,7 @@ T = TypeVar("T")
 _EXACT_FLOAT = 2.0**53
 _INT64 = 1 << 63
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_KEY = re.compile(r"[!-~]{1,128}")
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
@@ -64,6 +67,14 @@ def read_text(params: Params, name: str, default: str | None = REQUIRED) -> str:
     if isinstance(value, str | int | float):
         return as_text(value)
     raise _wrong(name, value, "text")
+
+
+def read_key(params: Params) -> str:
+    """The idempotency key; empty when there is none."""
+    key = read_text(params, KEY, "")
+    if key and not _KEY.fullmatch(key):
+        raise _wrong(KEY, key, "1 to 128 printable ASCII characters without spaces")
+    return key
 
 
 def read_choice(params: Params, name: str, choices: Sequence[str]) -> str:

@@ -24,16 +24,18 @@ from frontends.onebot_v11.feed import Feeds, Listener, Style, Translate
 from frontends.onebot_v11.follow import Following, Interest
 from frontends.onebot_v11.frame import Frame, frame_of
 from frontends.onebot_v11.lookup import Lookup
+from frontends.onebot_v11.params import KEY, read_key
 from frontends.onebot_v11.retcode import Answer, accepted, failed, ok
 from frontends.onebot_v11.suffix import DeferredCall, known_name, split_form
+from frontends.onebot_v11.underway import Underway
 from frontends.onebot_v11.view import Fields, View
 from onebus import metrics, subjects
 from onebus.bucket import Bucket
 from onebus.bus import Bus
-from onebus.caller import Caller
+from onebus.caller import DEADLINE_S, Caller
 from onebus.codec import encode
 from onebus.directory import AccountRecord, Directory
-from onebus.errors import AccountOffline, BusUnavailable, OnebusError
+from onebus.errors import AccountOffline, BadParams, BusUnavailable, OnebusError
 from onebus.idmap import IdMap, scope_of
 from onebus.ids import Account, AccountId, Platform
 from onebus.log import Log, Stored
@@ -63,6 +65,7 @@ class Shared:
         self.ids = IdMap(Bucket(bus, "ids"))
         self.caller = Caller(bus, directory)
         self.background = Background()
+        self.underway = Underway()
 
 
 class Session:
@@ -93,14 +96,23 @@ class Session:
             self._identity = await self._identify(record)
         return self._identity
 
-    async def execute(self, name: str, params: Mapping[str, Any], *, as_text: bool) -> Answer:
-        """Run an action and answer it, whatever happens.
+    async def execute(
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        *,
+        as_text: bool,
+        ends_at_s: float | None = None,
+    ) -> Answer:
+        """Run an action and answer it, whatever happens, within DEADLINE_S.
 
-        `as_text`: its message came from a query or form. Calls that send into one chat keep the
-        order in which they were made, so this must be the first thing that is awaited for a call.
+        `as_text`: its message came from a query or form. `ends_at_s`: an earlier end, by the loop's
+        clock. Calls that send into one chat keep the order in which they were made, so this must be
+        the first thing that is awaited for a call.
         """
         started_at = time.monotonic()
-        answer = await self._execute(name, params, as_text=as_text)
+        ends_at_s = ends_at_s or asyncio.get_running_loop().time() + DEADLINE_S
+        answer = await self._execute(name, params, as_text, ends_at_s)
         label = known_name(name) or metrics.UNKNOWN
         metrics.actions.labels(label, answer.retcode).inc()
         metrics.action_seconds.labels(label).observe(time.monotonic() - started_at)
@@ -111,28 +123,49 @@ class Session:
         """How many calls wait for their turn or are under way."""
         return self._lanes.taken
 
-    async def _execute(self, name: str, params: Mapping[str, Any], *, as_text: bool) -> Answer:
+    async def _execute(
+        self, name: str, params: Mapping[str, Any], as_text: bool, ends_at_s: float
+    ) -> Answer:
         try:
             action, form = split_form(name)
             if form == "_async":
                 self._start(action, params, as_text=as_text)
                 return self._accepted()
             if form == "_rate_limited":
-                async with self._lanes.turn(form):  # one queue, whatever the chat
-                    deferred = DeferredCall(self, params, as_text=as_text)
-                    answer = await self.run(action, deferred)
-                return answer if answer.status == "failed" else self._accepted()
-            async with self._lanes.turn(_lane(name, params)):
-                return await self.run(name, Call(self, params, as_text=as_text))
+                return await self._keep(action, params, as_text, ends_at_s)
+            key = read_key(params)
+            call = Call(self, params, as_text=as_text, idempotency_key=key, ends_at_s=ends_at_s)
+            return await self._run_in_turn(name, call, _lane(name, params), ends_at_s)
         except OnebusError as error:
             return failed(error)
+
+    async def _run_in_turn(self, name: str, call: Call, lane: object, ends_at_s: float) -> Answer:
+        """Raises RateLimited."""
+        try:
+            async with self._shared.underway.until(ends_at_s), self._lanes.turn(lane):
+                return await self.run(name, call)
+        except TimeoutError:
+            return failed(call.out_of_time())
+
+    async def _keep(
+        self, action: str, params: Mapping[str, Any], as_text: bool, ends_at_s: float
+    ) -> Answer:
+        """Keep a call for its turn. Raises RateLimited, and BadParams for one with a key."""
+        if read_key(params):
+            raise BadParams(
+                f"`{KEY}` is not taken by _rate_limited calls, each of which is kept once and"
+                " started at most once by itself: leave it out, or call without the suffix"
+            )
+        call = DeferredCall(self, params, as_text=as_text, ends_at_s=ends_at_s)
+        answer = await self._run_in_turn(action, call, "_rate_limited", ends_at_s)  # one queue
+        return answer if answer.status == "failed" else self._accepted()
 
     async def run(self, name: str, call: Call) -> Answer:
         """Run an action now, whatever else runs, and answer it."""
         try:
             data = await guarded(ACTIONS[name](call), name)
         except OnebusError as error:
-            return failed(error)
+            return failed(call.failure(error))
         return data if isinstance(data, Answer) else ok(data, note="; ".join(call.notes))
 
     def _accepted(self) -> Answer:
@@ -141,13 +174,14 @@ class Session:
     def _start(self, name: str, params: Mapping[str, Any], *, as_text: bool) -> None:
         """Run an action in the background, in its turn among the calls that are made now.
 
-        Raises RateLimited.
+        Raises RateLimited, and BadParams for a key that cannot be one.
         """
+        call = Call(self, params, as_text=as_text, idempotency_key=read_key(params))
         place = self._lanes.join(_lane(name, params))
 
         async def work() -> None:
             async with place:
-                answer = await self.run(name, Call(self, params, as_text=as_text))
+                answer = await self.run(name, call)
             if answer.status == "failed":  # its `message` may repeat what the bot wrote
                 what = f"{name}_async failed: {answer.retcode} {answer.wording}"
                 logger.info("%s: %s", self.account, what)
@@ -245,6 +279,7 @@ class Sessions(Role):
         self.throttle = Throttle()
         shared = Shared(bus, directory)
         self._background = shared.background
+        self._underway = shared.underway
         self._feeds = Feeds(bus, shared.log, self._translate_for)
         self._sessions = {
             subjects.account_key(account): Session(shared, account, config, self._feeds)
@@ -287,8 +322,13 @@ class Sessions(Role):
             group.create_task(self._feeds.run())
 
     async def drain(self) -> None:
-        """Finish the calls that nobody waits for."""
-        await self._background.idle()
+        """Finish the calls in flight; when there is no time left, answer them all the same."""
+        try:
+            await self._underway.idle()
+            await self._background.idle()
+        except asyncio.CancelledError:
+            self._underway.give_up()
+            raise
 
     def _translate_for(self, account: Account) -> Translate:
         return self._sessions[subjects.account_key(account)].translate

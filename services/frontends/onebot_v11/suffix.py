@@ -16,13 +16,13 @@ from onebus import deferred
 from onebus.action import Action, Sent, action_name, result_type
 from onebus.errors import UnsupportedAction
 from onebus.ids import MessageId
+from onebus.once import changes
 
 R = TypeVar("R")
 Form: TypeAlias = Literal["", "_async", "_rate_limited"]
 
 _FORMS: tuple[Form, ...] = ("_async", "_rate_limited")
 _READS = ("get_", "can_")
-_CHANGES = (type(None), Sent)
 
 
 def split_form(name: str) -> tuple[str, Form]:
@@ -59,16 +59,19 @@ class DeferredCall(Call):
 
         Raises UnsupportedAction or what `onebus.deferred.put` raises.
         """
-        kind = result_type(type(action))
-        if kind not in _CHANGES:
+        if not changes(action):
             return await super().ask(action)
         name = action_name(action)
         if name not in (await self.identity()).record.capabilities:
             what = name.replace("_", " ")
             raise UnsupportedAction(f"{self.session.account.platform} cannot {what}")
         interval_ms = self.session.config.rate_limit_interval
+        self.stage = "asking"
         await deferred.put(self.session.bus, self.session.account, action, interval_ms=interval_ms)
-        made_up: Any = Sent(MessageId(""), sequence=1) if kind is Sent else None
+        self.stage = "done"
+        made_up: Any = (
+            Sent(MessageId(""), sequence=1) if result_type(type(action)) is Sent else None
+        )
         return cast("R", made_up)
 
     async def run(self, name: str, params: Mapping[str, Any]) -> Answer:

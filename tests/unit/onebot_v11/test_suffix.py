@@ -65,7 +65,7 @@ class Asked:
         capabilities = ("send_message", "mute_member", "get_user")
         return SimpleNamespace(record=SimpleNamespace(capabilities=capabilities))
 
-    async def call(self, _: Account, action: Action[Any]) -> Any:
+    async def call(self, _: Account, action: Action[Any], **_terms: Any) -> Any:
         self.asked.append(action)
         return User(UserId("bob"), "Bob")
 
