@@ -3,6 +3,20 @@
 One class per platform (`connectors.{name}.Connector`), one object per account and process.
 `open`, `run` and the actions belong to the one process that owns the account; `webhook` and
 `routes` are served by every replica. What a subclass overrides *is* its capability list.
+
+Nothing piles up here while NATS is away or slow. Who asks the platform for events asks
+`kit.ready()` first, each time:
+
+    async def run(self) -> None:
+        while True:
+            await self.kit.ready()
+            for update in await self._poll(after=self._offset):
+                await self.kit.append(decode_update(update))
+                self._offset = update.id  # only what the log has is acknowledged
+
+Who is called by the platform gives its retry signal when `append` raises: BusError, or RateLimited
+when too much is on its way into the log. Without NATS `webhook` is not called: the platform is told
+to come again at once.
 """
 
 import asyncio
@@ -137,7 +151,14 @@ class Kit(Protocol):
         """Write an event into the log once, however often it is called; returns its sequence.
 
         Events of one chat are written in the order of the calls. Only after this returns may the
-        platform be told that we have it. Raises BusUnavailable or BusTimeout.
+        platform be told that we have it. Raises BusUnavailable, BusTimeout, or RateLimited when too
+        much is on its way into the log: then the platform has to give it again.
+        """
+
+    async def ready(self) -> None:
+        """Wait until more may be received: NATS is there, the account ours, and there is room.
+
+        Asked before each poll, and before each read of a socket whose events the platform keeps.
         """
 
     async def append_sent(self, events: Sequence[MessageSent], *, degraded: Any = ()) -> Sent:
@@ -187,7 +208,10 @@ class Connector(ABC, Generic[C]):
         """Say who the account is. Raises NotReady, AuthFailed or Misconfigured."""
 
     async def run(self) -> None:
-        """Receive until cancelled; returns never. The default waits: a webhook does the work."""
+        """Receive until cancelled; returns never. The default waits: a webhook does the work.
+
+        It waits for `kit.ready()` before each poll.
+        """
         await asyncio.Event().wait()
 
     async def webhook(self, request: WebhookRequest) -> WebhookReply:

@@ -2,26 +2,34 @@
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 
 import aiohttp
 
 from onebus import metrics, subjects
 from onebus.action import Sent
+from onebus.backoff import Backoff
 from onebus.bucket import Bucket, Conflict
 from onebus.bus import Bus
 from onebus.codec import decode, encode
 from onebus.connector import Token, TokenSource
-from onebus.errors import BusError, OnebusError
+from onebus.errors import BusError, BusTimeout, OnebusError, RateLimited
 from onebus.event import Event, MessageSent
 from onebus.ids import Account
+from onebus.inflight import InFlight
 from onebus.log import Log
 from onebus.ordering import Lanes
 from onebus.passive import BusPassive
 
 TOKEN_MARGIN_S = 300.0
+SENT_S = 10.0
+"""How long what was sent may take to get into the log."""
+MAX_APPENDS = 500
+"""Events of one account that may be on their way into the log; one more is refused."""
 
 
 class AccountLogger(logging.LoggerAdapter[logging.Logger]):
@@ -54,38 +62,66 @@ class BusKit:
         self._bus = bus
         self._owned = owned
         self._lanes = Lanes()
+        self._appends = InFlight()
         self._tokens = Bucket(bus, "tokens")
         self._token_locks: dict[str, asyncio.Lock] = {}
 
     async def append(self, event: Event, *, timeout_s: float = 10) -> int:
         """Write an event into the log once; see `onebus.connector.Kit`."""
-        chat = getattr(event, "chat", None)
+        return await self._counted(event, timeout_s, MAX_APPENDS)
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait for their turn or the log's answer."""
+        return self._appends.count
+
+    async def ready(self) -> None:
+        """Wait until more may be received; see `onebus.connector.Kit`."""
+        backoff = Backoff(0.02, 0.2)
+        while not (self._bus.connected and self._owned() and self._appends.count < MAX_APPENDS / 2):
+            await backoff.wait()
+
+    async def _counted(self, event: Event, timeout_s: float, most: int) -> int:
+        """Raises RateLimited when so many are on their way already."""
         try:
-            async with self._lanes.turn(chat.key if chat else None):
-                with metrics.appends_in_flight.track_inprogress():
-                    sequence = await self.log.append(event, timeout_s=timeout_s)
+            if self._appends.count >= most:
+                raise RateLimited("too much is on its way into the log already", retry_after_s=1)
+            sequence = await self._in_turn(event, timeout_s)
         except OnebusError:
             metrics.append_failures.labels(str(self.account)).inc()
             raise
         metrics.appended.labels(str(self.account)).inc()
         return sequence
 
-    @property
-    def waiting(self) -> int:
-        """How many events wait for their turn or the log's answer."""
-        return self._lanes.taken
+    async def _in_turn(self, event: Event, timeout_s: float) -> int:
+        """In the chat's turn, which may take a part of the time. Raises BusTimeout, RateLimited."""
+        chat = getattr(event, "chat", None)
+        ends_at_s = time.monotonic() + timeout_s
+        async with AsyncExitStack() as stack:
+            stack.enter_context(self._appends.one())
+            try:
+                async with asyncio.timeout(timeout_s):
+                    turn = self._lanes.turn(chat.key if chat else None)
+                    await stack.enter_async_context(turn)
+            except TimeoutError:
+                raise BusTimeout("those before it in the chat took all the time") from None
+            stack.enter_context(metrics.appends_in_flight.track_inprogress())
+            return await self.log.append(event, timeout_s=ends_at_s - time.monotonic())
 
     async def append_sent(
         self, events: Sequence[MessageSent], *, degraded: Iterable[str] = ()
     ) -> Sent:
-        """Log what the platform accepted. A log that refuses does not undo the sending."""
+        """Log what the platform accepted. A log that refuses does not undo the sending.
+
+        How much of it there can be is bounded where actions are taken.
+        """
         sequences = [await self._append_or_none(event) for event in events]
         return Sent(events[0].message, sequences[0], tuple(degraded))
 
     async def _append_or_none(self, event: MessageSent) -> int | None:
         try:
-            return await self.append(event)
-        except BusError as error:
+            return await self._counted(event, SENT_S, sys.maxsize)
+        except (BusError, RateLimited) as error:
             self.logger.error("sent, but not logged: %s", error)
             return None
 

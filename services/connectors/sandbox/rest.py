@@ -45,11 +45,14 @@ from onebus.errors import (
 )
 from onebus.event import Role, Sex
 from onebus.ids import ChatId, MessageId, UserId
+from onebus.inflight import InFlight
 from onebus.listener import json_error
 
 MAX_BODY_BYTES = 1 << 20
 MAX_LISTED = 1_000
 LISTED = 200
+MAX_WRITES = 500
+"""Calls that change something, at once; one more is refused, to come again."""
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -134,6 +137,7 @@ class Rest:
         self._presence = Presence(state)
         self._access = access
         self.streams = Streams(kit)
+        self._writes = InFlight()
         self._files = {name: (PAGE / name).read_bytes() for name in (*ASSETS, *PAGES)}
 
     def routes(self) -> list[web.RouteDef]:
@@ -286,7 +290,12 @@ class Rest:
                     401, "wrong or no access token", "send `Authorization: Bearer <access_token>`"
                 )
             try:
-                return await handler(request)
+                if request.method == "GET":
+                    return await handler(request)
+                if self._writes.count >= MAX_WRITES:
+                    raise RateLimited(f"{MAX_WRITES} calls are under way already")
+                with self._writes.one():
+                    return await handler(request)
             except ActionError as error:
                 return json_error(STATUSES.get(type(error), 500), error.text)
 

@@ -21,6 +21,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import aiohttp
 
 from onebus.action import Sent
+from onebus.backoff import Backoff
 from onebus.connector import Held, Offer, Token, TokenSource
 from onebus.errors import BusError, OutcomeUnknown
 from onebus.event import Chat, Event, MessageSent
@@ -198,6 +199,11 @@ class MemoryKit:
     async def append(self, event: Event, *, timeout_s: float = 10) -> int:
         """Write an event into the log once; returns its sequence."""
         return await self.log.append(event, timeout_s=timeout_s)
+
+    async def ready(self) -> None:
+        """Wait until NATS is there and the account is this replica's."""
+        while not (self.memory.bus.available and self.owner):
+            await Backoff(0.01, 0.01).wait()
 
     async def append_sent(
         self, events: Sequence[MessageSent], *, degraded: Iterable[str] = ()
