@@ -64,8 +64,13 @@ async def up(source: Source, data_dir: Path, say: Callable[[str], None]) -> None
     if settings.bus.url:
         await _up_with(source, _options(settings.bus), [], say, f"NATS at {settings.bus.url}")
         return
+    bus = settings.bus
+    if bus.replicas > 1:
+        raise Misconfigured(
+            "bus.replicas: the NATS that `onebus up` starts is one node; name your cluster with"
+            " bus.url (or NATS_URL)"
+        )
     with data_lock(data_dir):
-        bus = settings.bus
         nats = EmbeddedNats(data_dir, port=bus.port, sync_interval=bus.sync_interval)
         await nats.start()
         try:
@@ -250,7 +255,7 @@ def _options(bus: BusSettings) -> BusOptions:
 
 
 def _storage(bus: BusSettings) -> Storage:
-    return Storage(bus.max_age_days * DAY_S, bus.max_messages, bus.max_bytes)
+    return Storage(bus.max_age_days * DAY_S, bus.max_messages, bus.max_bytes, bus.replicas)
 
 
 def _banner(source: Source, port: int, where: str) -> str:

@@ -14,6 +14,7 @@ _Port = Annotated[int, Meta(ge=0, le=65535)]
 _Count = Annotated[int, Meta(gt=0)]
 _BUS_SCHEMES = ("nats", "tls", "ws", "wss")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_REPLICAS = (1, 3, 5)
 _DURATION = re.compile(r"always|[1-9][0-9]*(ms|s|m)")
 
 
@@ -35,6 +36,9 @@ class BusSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_age_days: Annotated[float, Meta(gt=0, description="How long the log keeps an event")] = 7
     max_messages: Annotated[_Count, Meta(description="How many events the log keeps")] = 200_000
     max_bytes: Annotated[_Count, Meta(description="How large the log may be")] = 1 << 30
+    replicas: Annotated[
+        int, Meta(description="On how many nodes of a cluster all is kept: 1, 3 or 5")
+    ] = 1
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,6 +86,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
             yield "bus.prefix", "expected letters, digits, - and _ only"
         if not _DURATION.fullmatch(self.bus.sync_interval):
             yield "bus.sync_interval", "expected always, or a time such as 500ms, 10s, 2m"
+        if self.bus.replicas not in _REPLICAS:
+            yield "bus.replicas", "expected 1, 3 or 5"
 
 
 def bus_urls(bus: BusSettings) -> list[str]:

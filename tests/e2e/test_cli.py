@@ -108,6 +108,13 @@ def test_up_refuses_to_serve_everybody_without_a_token(tmp_path: Path) -> None:
     assert "127.0.0.1" in line
 
 
+def test_up_refuses_copies_that_its_own_server_cannot_keep(tmp_path: Path) -> None:
+    write_config(tmp_path / "config.yaml", bus={"replicas": 3})
+    line = refused(run("up", "--data-dir", "data", cwd=tmp_path))
+    assert "bus.replicas" in line
+    assert "bus.url" in line
+
+
 def test_a_good_file_is_fine(tmp_path: Path) -> None:
     write_config(tmp_path / "config.yaml")
     done = run("check", cwd=tmp_path)
