@@ -12,6 +12,7 @@ from onebus.errors import OnebusError
 from onebus.reader import Reader
 
 READ_S = 5.0
+STORE_S = 5.0
 _DELETED = {"KV-Operation": "DEL"}
 
 
@@ -50,9 +51,11 @@ class Bucket:
                 raise
             return await self._store(key, value, stored.sequence)
 
-    async def update(self, key: str, value: bytes, revision: int) -> int:
+    async def update(
+        self, key: str, value: bytes, revision: int, *, timeout_s: float = STORE_S
+    ) -> int:
         """Replace the value of this revision; returns the new one. Raises Conflict."""
-        return await self._store(key, value, revision)
+        return await self._store(key, value, revision, timeout_s=timeout_s)
 
     async def put(self, key: str, value: bytes) -> int:
         """Write whatever was there before; returns the revision."""
@@ -60,7 +63,7 @@ class Bucket:
 
     async def delete(self, key: str, revision: int | None = None) -> None:
         """Remove the value, of this revision if one is given. Raises Conflict."""
-        await self._store(key, b"", revision, _DELETED)
+        await self._store(key, b"", revision, headers=_DELETED)
 
     async def entries(self, prefix: str) -> list[Entry]:
         """All keys below a prefix (given without its last dot), in the order of their changes."""
@@ -102,11 +105,18 @@ class Bucket:
         return Entry(key, stored.body, stored.sequence)
 
     async def _store(
-        self, key: str, value: bytes, revision: int | None, headers: dict[str, str] | None = None
+        self,
+        key: str,
+        value: bytes,
+        revision: int | None,
+        *,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = STORE_S,
     ) -> int:
+        subject = self._subject + key
         try:
             return await self._bus.store(
-                self._subject + key, value, last_sequence=revision, headers=headers
+                subject, value, last_sequence=revision, headers=headers, timeout_s=timeout_s
             )
         except StoreRefused as error:
             if error.code == WRONG_LAST_SEQUENCE:

@@ -1,5 +1,7 @@
 """What a frontend is given: the bus, who the accounts are, and who else runs."""
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from onebus.bus import Bus
@@ -15,6 +17,6 @@ class FrontendKit(Struct, frozen=True):
     sessions: Sessions
     exclusive: str = ""
 
-    def lease(self) -> Lease:
-        """A session of this process among the frontends, to claim with."""
-        return Lease(self.bus, "frontend", self.sessions, exclusive=self.exclusive)
+    def lease(self, keys: Iterable[str]) -> Lease:
+        """A session of this process among the frontends, to claim these with."""
+        return Lease(self.bus, "frontend", self.sessions, keys, exclusive=self.exclusive)

@@ -50,6 +50,8 @@ from onebus.service import Role, guarded, outcome
 
 MAX_ACTIVE = 500
 """Actions of one account at once; one more is refused with rate_limited."""
+LEAVE_S = 5.0
+"""How long calls wait for the next owner while this one finishes what it has begun."""
 HUMAN_S = 300.0
 """How often rejected credentials are tried again."""
 REPLY_S = 5.0
@@ -95,6 +97,7 @@ class AccountHost:
         backoff = Backoff(1, 60)
         while True:
             try:
+                await self._lease.sure(claim_key(self.account))
                 info = await self._opened()
                 backoff.reset()
                 await self._serve(info)
@@ -120,6 +123,17 @@ class AccountHost:
         await self._webhooks.idle()
         self._open = False
         await self._actions.idle()
+
+    async def leave(self) -> bool:
+        """Finish what is in flight, so that another process can go on; False: not now."""
+        was_open = self._open
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                await self.stop_taking()
+        except TimeoutError:
+            self._open = was_open
+            return False
+        return True
 
     @contextlib.asynccontextmanager
     async def turn(self, action: Action[Any]) -> AsyncIterator[None]:
@@ -212,7 +226,7 @@ class AccountHost:
         written = ""
         while True:
             session = self._lease.session
-            if session != written:
+            if session != written and self.owned():
                 with contextlib.suppress(BusError):
                     await directory.write(self._bus, self._record(info, session))
                     written = session
@@ -327,7 +341,8 @@ class ConnectorHost(Role):
         exclusive: str = "",
     ) -> None:
         self._platform = Platform(next(iter(configs)).platform)
-        self._lease = Lease(bus, self._platform, sessions, exclusive=exclusive)
+        keys = map(claim_key, configs)
+        self._lease = Lease(bus, self._platform, sessions, keys, exclusive=exclusive)
         self._bus = bus
         self._http = http
         self._hosts = [self._host(kind, account, config) for account, config in configs.items()]
@@ -356,7 +371,8 @@ class ConnectorHost(Role):
         async with asyncio.TaskGroup() as group:
             group.create_task(self._lease.run(f"account.{subjects.escape(self._platform)}"))
             for host in self._hosts:
-                group.create_task(self._lease.hold(claim_key(host.account), host.own))
+                work = self._lease.hold(claim_key(host.account), host.own, host.leave)
+                group.create_task(work)
 
     async def drain(self) -> None:
         """Finish the actions in flight, then give the accounts back, also when the time is up.

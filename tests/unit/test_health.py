@@ -132,7 +132,10 @@ async def test_a_loop_that_stood_still_is_seen(served: Served) -> None:
 
 async def test_a_lease_is_ready_once_it_has_a_session_and_knows_the_claims(bus: Bus) -> None:
     sessions = Sessions(bus)
-    lease, directory = Lease(bus, "sandbox", sessions), Directory(bus, sessions)
+    lease, directory = (
+        Lease(bus, "sandbox", sessions, ["account.sandbox.demo"]),
+        Directory(bus, sessions),
+    )
     assert [*sessions.missing(), *lease.missing(), *directory.missing()] == [
         "the sessions are not known yet",
         "no session is held",

@@ -273,7 +273,7 @@ async def test_who_lost_the_account_says_at_once_that_the_outcome_is_unknown(on:
 async def test_who_is_not_the_owner_any_more_does_nothing(on: Stage) -> None:
     replica = await on.replica()
     await serving(on)
-    replica.host._lease._renewed_at = 0.0
+    replica.host._lease._own._renewed_at = 0.0
     answer = await raw(on, request(said("hi")))
     assert answer.error
     assert answer.error.code == NOT_OWNER

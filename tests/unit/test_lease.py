@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -10,11 +10,13 @@ import pytest
 from tests.fakes.outage import eventually, outage
 
 from onebus import lease as lease_module
+from onebus import renewal
 from onebus.bucket import Bucket, Entry
 from onebus.bus import Bus
 from onebus.embedded import EmbeddedNats
 from onebus.errors import BusUnavailable
-from onebus.lease import OWNED_S, Lease, Sessions, boot_time_s
+from onebus.lease import Lease, Sessions
+from onebus.renewal import OWNED_S, TAKEOVER_S, boot_time_s
 
 KEY = "account.t.one"
 
@@ -22,13 +24,15 @@ KEY = "account.t.one"
 class Process:
     """What one process has: a connection, its view of the sessions, a lease."""
 
-    def __init__(self, name: str, options: Bus, exclusive: str = "") -> None:
-        self.name = name
-        self.bus = options
-        self.sessions = Sessions(options)
-        self.lease = Lease(options, "t", self.sessions, exclusive=exclusive)
+    def __init__(self, bus: Bus, keys: Sequence[str], exclusive: str = "") -> None:
+        self.bus = bus
+        self.sessions = Sessions(bus)
+        self.lease = Lease(bus, "t", self.sessions, keys, exclusive=exclusive)
+        self.own = self.lease._own
         self.working: dict[str, asyncio.Event] = {}
         self.started = 0
+        self.busy = False
+        self.events: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     def run(self, *keys: str) -> None:
@@ -38,7 +42,8 @@ class Process:
         ]
         for key in keys:
             self.working[key] = asyncio.Event()
-            self._tasks.append(asyncio.ensure_future(self.lease.hold(key, self._work(key))))
+            hold = self.lease.hold(key, self._work(key), self._leave)
+            self._tasks.append(asyncio.ensure_future(hold))
 
     def _work(self, key: str) -> Callable[[], Coroutine[Any, Any, None]]:
         async def work() -> None:
@@ -48,9 +53,18 @@ class Process:
             try:
                 await asyncio.Event().wait()
             finally:
+                await asyncio.sleep(0.05)
+                self.events.append(f"ended {key}")
                 self.working[key].clear()
 
         return work
+
+    async def _leave(self) -> bool:
+        self.events.append("busy" if self.busy else "left")
+        return not self.busy
+
+    def held(self, keys: Sequence[str]) -> int:
+        return sum(self.lease.owned(key) for key in keys)
 
     async def kill(self) -> None:
         """Everything stops where it is; nothing is given back."""
@@ -70,14 +84,14 @@ class Process:
 
 @asynccontextmanager
 async def processes(
-    nats: EmbeddedNats, *names: str, exclusive: str = ""
+    nats: EmbeddedNats, *names: str, keys: Sequence[str] = (KEY,), exclusive: str = ""
 ) -> AsyncIterator[list[Process]]:
     async with AsyncExitStack() as stack:
         made = []
         for name in names:
             bus = await stack.enter_async_context(Bus(nats.options(), name))
             await bus.wait_ready(5)
-            made.append(Process(name, bus, exclusive))
+            made.append(Process(bus, keys, exclusive))
         try:
             yield made
         finally:
@@ -93,7 +107,7 @@ async def test_a_claim_has_one_owner_and_a_clean_stop_hands_over_at_once(
         a.run(KEY)
         await a.owns(3)
         b.run(KEY)
-        await eventually(lambda: b.lease._revision > 0)
+        await eventually(lambda: b.own._revision > 0)
         assert not b.lease.owned(KEY)
         started_at = time.monotonic()
         await a.lease.release()
@@ -105,7 +119,7 @@ async def test_a_claim_has_one_owner_and_a_clean_stop_hands_over_at_once(
 
 async def test_many_claims_and_two_processes_each_claim_once(nats: EmbeddedNats, bus: Bus) -> None:
     keys = [f"account.t.{number}" for number in range(20)]
-    async with processes(nats, "a", "b") as (a, b):
+    async with processes(nats, "a", "b", keys=keys) as (a, b):
         a.run(*keys)
         b.run(*keys)
         await eventually(lambda: all(a.lease.owned(k) != b.lease.owned(k) for k in keys), 5)
@@ -122,7 +136,7 @@ async def test_a_killed_owner_is_replaced_when_its_session_is_gone_and_not_befor
         b.working[KEY] = asyncio.Event()
         await a.owns(3)
         b._tasks.append(asyncio.ensure_future(b.lease.hold(KEY, b._work(KEY))))
-        await eventually(lambda: boot_time_s() - b.lease._good_since > lease_module.TAKEOVER_S)
+        await eventually(lambda: boot_time_s() - b.own._good_since > TAKEOVER_S)
         assert not b.lease.owned(KEY)
         session, sessions = a.lease.session, Bucket(bus, "sessions")
         await a.kill()
@@ -158,8 +172,8 @@ async def test_under_a_new_session_nothing_is_owned_until_it_is_claimed_again(
     async with processes(nats, "a") as (a,):
         a.run(KEY)
         await a.owns(3)
-        a.lease._past.add(a.lease.session)
-        a.lease.session = a.lease._draw()
+        a.own.past.append(a.own.id)
+        a.own.id = a.own._draw()
         assert not a.lease.owned(KEY)
         await eventually(lambda: a.lease.owned(KEY), 5)
         assert a.started == 1
@@ -170,12 +184,12 @@ async def test_nats_away_for_ten_seconds_moves_nothing(
 ) -> None:
     """All sessions are gone after it; who comes back first must not take what is another's."""
     keys = [f"account.t.{number}" for number in range(5)]
-    async with processes(nats, "a", "b") as (a, b):
+    async with processes(nats, "a", "b", keys=keys) as (a, b):
         a.run(*keys)
         await eventually(lambda: all(a.working[k].is_set() for k in keys), 5)
         b.run(*keys)
-        await eventually(lambda: boot_time_s() - b.lease._good_since > lease_module.TAKEOVER_S)
-        renew, may_renew = a.lease._renew, asyncio.Event()
+        await eventually(lambda: boot_time_s() - b.own._good_since > TAKEOVER_S)
+        renew, may_renew = a.own._renew, asyncio.Event()
 
         async def renew_later() -> None:
             if not may_renew.is_set():
@@ -184,15 +198,15 @@ async def test_nats_away_for_ten_seconds_moves_nothing(
 
         async with outage(nats, a.bus, b.bus):
             await eventually(lambda: not any(a.lease.owned(k) for k in keys), OWNED_S + 1)
-            monkeypatch.setattr(a.lease, "_renew", renew_later)
+            monkeypatch.setattr(a.own, "_renew", renew_later)
             await asyncio.wait({asyncio.ensure_future(asyncio.Event().wait())}, timeout=6)
         back_at = boot_time_s()
         await eventually(lambda: b.sessions.listed_at_s > back_at + 2)
         may_renew.set()
         await eventually(lambda: all(a.lease.owned(k) for k in keys), 5)
-        await eventually(lambda: b.lease._good_since > 0)
+        await eventually(lambda: b.own._good_since > 0)
         settled_at = boot_time_s()
-        await eventually(lambda: boot_time_s() - settled_at > lease_module.TAKEOVER_S + 1)
+        await eventually(lambda: boot_time_s() - settled_at > TAKEOVER_S + 1)
         assert (a.started, b.started) == (5, 0)
 
 
@@ -204,7 +218,7 @@ async def test_nothing_is_owned_once_renewals_stop_whatever_timers_say(
         await a.owns(3)
         assert a.lease.owned(KEY)
         now_s = boot_time_s()
-        monkeypatch.setattr(lease_module, "boot_time_s", lambda: now_s + OWNED_S + 2)
+        monkeypatch.setattr(renewal, "boot_time_s", lambda: now_s + OWNED_S + 2)
         assert not a.lease.owned(KEY)  # no timer had a chance to run
 
 
@@ -217,24 +231,26 @@ async def test_a_missed_renewal_starts_the_waiting_time_anew(
         await a.owns(3)
         asleep_s = 100.0
         monkeypatch.setattr(
-            lease_module, "boot_time_s", lambda: time.clock_gettime(time.CLOCK_BOOTTIME) + asleep_s
+            renewal, "boot_time_s", lambda: time.clock_gettime(time.CLOCK_BOOTTIME) + asleep_s
         )
         await eventually(lambda: a.lease.owned(KEY), 5)
-        assert lease_module.boot_time_s() - a.lease._good_since < lease_module.TAKEOVER_S
+        assert renewal.boot_time_s() - a.own._good_since < TAKEOVER_S
 
 
 async def test_a_claim_newer_than_the_last_look_at_the_sessions_is_left_alone(
     nats: EmbeddedNats, bus: Bus
 ) -> None:
     async with processes(nats, "a") as (a,):
-        a.lease._good_since = boot_time_s() - 100
+        a.own._good_since = boot_time_s() - 100
+        a.own._revision, a.own._renewed_at = 1, boot_time_s()
         a.sessions.live, a.sessions.listed_at_s = {"t.other"}, boot_time_s()
         a.lease._on_claim(KEY, Entry(KEY, b"t.just-started", 5))
-        assert not a.lease._free(KEY, a.lease._view[KEY])
+        claim = a.lease._claims[KEY]
+        assert not a.lease._free(claim)
         a.sessions.listed_at_s = boot_time_s()
-        assert a.lease._free(KEY, a.lease._view[KEY])
+        assert a.lease._free(claim)
         a.sessions.live = {"t.just-started"}
-        assert not a.lease._free(KEY, a.lease._view[KEY])
+        assert not a.lease._free(claim)
 
 
 async def test_the_only_process_of_its_kind_takes_over_at_once(
@@ -263,11 +279,107 @@ async def test_a_claim_that_another_wrote_is_lost(nats: EmbeddedNats, bus: Bus) 
 async def test_a_claim_won_while_stopping_is_given_back(nats: EmbeddedNats, bus: Bus) -> None:
     async with processes(nats, "a") as (a,):
         a.run()
-        await eventually(lambda: a.lease._revision > 0)
-        a.lease._wanted[KEY] = asyncio.Event()
+        await eventually(lambda: a.own._revision > 0)
         a.lease._stopping = True
-        await a.lease._take(KEY, None)
+        await a.lease._take(a.lease._claims[KEY])
         assert not a.lease.owned(KEY)
         entry = await Bucket(bus, "claims").get(KEY)
         assert entry
-        assert entry.value == b""
+        assert entry.value.decode() == f"left {a.lease.session}"
+
+
+@pytest.fixture
+def settled_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claims move as soon as NATS has been there for long enough; the rest is as it is."""
+    monkeypatch.setattr(lease_module, "SETTLE_S", 0.5)
+
+
+@pytest.mark.usefixtures("settled_soon")
+async def test_who_joins_late_gets_a_share_after_its_work_was_left_and_has_ended(
+    nats: EmbeddedNats, bus: Bus
+) -> None:
+    keys = [f"account.t.{number}" for number in range(10)]
+    async with processes(nats, "a", "b", keys=keys) as (a, b):
+        a.run(*keys)
+        await eventually(lambda: a.held(keys) == 10)
+        await eventually(a.own.steady)
+        a.busy = True
+        b.run(*keys)
+        await eventually(lambda: a.events.count("busy") > 1)
+        assert (a.held(keys), b.held(keys)) == (10, 0)
+        a.busy = False
+        while b.held(keys) < 5:
+            assert not any(a.working[k].is_set() and b.working[k].is_set() for k in keys)
+            assert not any(a.lease.owned(k) and b.lease.owned(k) for k in keys)
+            await asyncio.sleep(0.005)
+        events = [event.split()[0] for event in a.events if event != "busy"]
+        assert events == ["left", "ended"] * 5
+        await eventually(b.own.steady)
+        assert (a.held(keys), b.held(keys)) == (5, 5)
+        assert a.started + b.started == 15
+
+
+@pytest.mark.usefixtures("settled_soon")
+async def test_who_wants_other_claims_is_no_reason_to_hand_any_over(
+    nats: EmbeddedNats, bus: Bus
+) -> None:
+    keys = [f"account.t.{number}" for number in range(4)]
+    async with processes(nats, "a", keys=keys) as (a,), processes(nats, "b", keys=keys[:1]) as (b,):
+        a.run(*keys)
+        await eventually(lambda: a.held(keys) == 4)
+        b.run(keys[0])
+        await eventually(lambda: a.own.steady() and b.own.steady())
+        await eventually(lambda: boot_time_s() - a.lease._same_since_s > 2)
+        assert a.held(keys) == 4
+        assert a.events == []
+        await a.lease.release()
+        await b.owns(2, keys[0])
+
+
+async def test_a_session_that_was_renewed_anew_moves_no_claim(
+    nats: EmbeddedNats, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its old key is still listed for a while, like that of one replica more."""
+    settle_s = lease_module.SETTLE_S
+    monkeypatch.setattr(lease_module, "SETTLE_S", 0.5)
+    keys = [f"account.t.{number}" for number in range(6)]
+    async with processes(nats, "a", "b", keys=keys) as (a, b):
+        a.run(*keys)
+        b.run(*keys)
+        await eventually(lambda: a.held(keys) + b.held(keys) == 6)
+        await eventually(lambda: a.own.steady() and b.own.steady())
+        await eventually(lambda: a.held(keys) == b.held(keys) == 3)
+        monkeypatch.setattr(lease_module, "SETTLE_S", settle_s)
+        a.events.clear()
+        b.events.clear()
+        first = a.own.id
+        await Bucket(bus, "sessions").put(first, b"somebody else wrote")
+        await eventually(lambda: a.own.id != first and a.held(keys) == 3)
+        assert first in await Bucket(bus, "sessions").keys_now()
+        await eventually(lambda: first not in b.sessions.live)
+        await eventually(a.own.steady)
+        assert (a.held(keys), b.held(keys)) == (3, 3)
+        assert a.events == b.events == []
+
+
+async def test_who_was_suspended_with_all_others_takes_nothing_before_it_has_renewed(
+    nats: EmbeddedNats, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All sessions are gone then, and an old look at the clock says that NATS was always there."""
+    async with processes(nats, "a") as (a,):
+        a.run()
+        await eventually(a.own.steady)
+        now_s = boot_time_s()
+        monkeypatch.setattr(renewal, "boot_time_s", lambda: now_s + 20)
+        assert not a.own.steady()
+        assert not a.own.fresh()
+
+
+async def test_a_stalled_loop_owns_nothing_when_it_goes_on(nats: EmbeddedNats, bus: Bus) -> None:
+    async with processes(nats, "a") as (a,):
+        a.run(KEY)
+        await a.owns(3)
+        time.sleep(OWNED_S + 1)
+        assert not a.lease.owned(KEY)  # no task has run in between
+        await eventually(lambda: a.lease.owned(KEY), 5)
+        assert a.started == 1

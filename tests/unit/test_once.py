@@ -292,7 +292,7 @@ async def test_fence_and_deadline_are_looked_at_after_the_key_was_written(
         revision = await create(self, key, value)
         if key == place():
             if why == "fence":
-                replica.host._lease._renewed_at = 0.0
+                replica.host._lease._own._renewed_at = 0.0
             else:
                 time_now = time.time()
                 monkeypatch.setattr("onebus.response.time.time", lambda: time_now + 60)

@@ -45,9 +45,7 @@ class Claim:
 
     async def sure(self) -> None:
         """Wait until it is certain at this moment; asked right before everything that is sent."""
-        backoff = Backoff(0.05, 0.2)
-        while not self._lease.owned(self._key):
-            await backoff.wait()
+        await self._lease.sure(self._key)
 
 
 class Pusher(Protocol):
@@ -82,7 +80,6 @@ class Push(Role):
 
     def __init__(self, sessions: Sessions, kit: FrontendKit, makers: Makers) -> None:
         self._makers = makers
-        self._lease = kit.lease()
         self._serving: dict[str, Pusher] = {}
         self._lags: dict[str, Lag] = {}
         self._targets = [
@@ -91,6 +88,7 @@ class Push(Role):
             for target in targets(session.account, session.config)
             if target.role in makers
         ]
+        self._lease = kit.lease(target.key for _, target in self._targets)
 
     async def run(self) -> None:
         """Serve what this process can claim, until cancelled."""
@@ -110,7 +108,8 @@ class Push(Role):
             group.create_task(self._look())
             for session, target in self._targets:
                 work = partial(self._serve, session, target, http)
-                group.create_task(self._lease.hold(target.key, work))
+                leave = partial(self._leave, target.key)
+                group.create_task(self._lease.hold(target.key, work, leave))
 
     async def drain(self) -> None:
         """Let every bot go in an orderly manner, then let other processes have them."""
@@ -135,6 +134,12 @@ class Push(Role):
                     await lag.look(extent)
             except BusError as error:
                 logger.debug("how far bots are behind is not known: %s", error)
+
+    async def _leave(self, key: str) -> bool:
+        """Let one bot go in an orderly manner, for another process to have it."""
+        if pusher := self._serving.get(key):
+            await pusher.drain()
+        return True
 
     async def _serve(self, session: Session, target: Target, http: aiohttp.ClientSession) -> None:
         logger.info("%s: %s: served by this process", target.account, target.name)

@@ -1,0 +1,41 @@
+"""Claims while processes and servers come and go: none moves without need or is owned twice.
+
+On real time and with the constants of production; most of a scenario is waiting.
+"""
+
+import asyncio
+from pathlib import Path
+
+from tests.e2e import claims
+from tests.e2e.nats_cluster import nats_cluster
+from tests.e2e.nats_server import nats_server
+
+TAKEOVER_S = 8.0
+AT_ONCE_S = 2.0
+
+
+async def test_no_outage_moves_a_claim_and_racing_appends_are_one(tmp_path: Path) -> None:
+    """NATS away for ten seconds; beside it, on a cluster, the leader of the sessions killed."""
+    async with nats_server(tmp_path / "one") as server, nats_cluster(tmp_path / "three") as cluster:
+        nodes = [*cluster.nodes, cluster.nodes[0]]
+        race = await claims.racing_appends([cluster.options_of(node) for node in nodes])
+        outages = await asyncio.gather(claims.nats_away(server), claims.leader_killed(cluster))
+    print(race, *outages)
+    assert (race.entries, race.several_numbers) == (race.messages, 0)
+    for found in outages:
+        assert found.unsure_s > 2  # the fault was one
+        assert (found.moved, found.begun_anew, found.twice) == (0, 0, 0)
+
+
+async def test_replicas_share_and_take_over(tmp_path: Path) -> None:
+    async with nats_server(tmp_path) as server:
+        found = await claims.shares(server.options)
+    print(found)
+    assert all(80 <= share <= 120 for share in found.at_start)
+    assert found.takeover_s <= TAKEOVER_S
+    assert all(120 <= share <= 147 for share in found.after_kill)
+    assert found.after_join == [100, 100, 100, 100]
+    assert found.given >= 100
+    assert found.stop_s <= AT_ONCE_S
+    assert all(120 <= share <= 147 for share in found.after_stop)
+    assert found.twice == 0
