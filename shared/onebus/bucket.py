@@ -3,12 +3,14 @@
 Not nats-py's KV: its watch and its create have traps that its users have paid for (docs/adr).
 """
 
+import time
 from collections.abc import Callable
 
 from msgspec import Struct
 
+from onebus.backoff import Backoff
 from onebus.bus import WRONG_LAST_SEQUENCE, Bus, StoreRefused, StreamEntry
-from onebus.errors import OnebusError
+from onebus.errors import BusTimeout, OnebusError
 from onebus.reader import Reader
 
 READ_S = 5.0
@@ -40,6 +42,19 @@ class Bucket:
         """The value of a key, None when it has none."""
         stored = await self._bus.last(self.stream, self._subject + key)
         return self._entry(stored) if stored else None
+
+    async def existing(self, key: str) -> Entry:
+        """The value of a key that is known to have one: a node of a cluster may not know it yet.
+
+        Raises BusTimeout when it has none after all.
+        """
+        deadline = time.monotonic() + READ_S
+        backoff = Backoff(0.005, 0.05)
+        while (entry := await self.get(key)) is None:
+            if time.monotonic() > deadline:
+                raise BusTimeout(f"{key} exists and cannot be read")
+            await backoff.wait()
+        return entry
 
     async def create(self, key: str, value: bytes) -> int:
         """Write a key that has no value; returns the revision. Raises Conflict."""

@@ -32,7 +32,6 @@ WATCHDOG_S = 5
 CONNECT_TIMEOUT_S = 3
 DRAIN_S = 2
 WRONG_LAST_SEQUENCE = 10071
-ANOTHER_WRITE_IN_FLIGHT = 10164
 NOT_FOUND_CODES = frozenset({10014, 10037, 10059})  # consumer, message, stream not found
 
 
@@ -225,17 +224,21 @@ class Bus:
         body: bytes,
         *,
         last_sequence: int | None = None,
+        last_of: str = "",
         headers: dict[str, str] | None = None,
         timeout_s: float = 5,
     ) -> int:
         """Append to the stream of a subject and wait for its ack; returns the sequence.
 
-        `last_sequence`: the sequence that the subject's last entry must have, 0 for none. Raises
-        StoreRefused (WRONG_LAST_SEQUENCE when it has another) and what `request` raises.
+        `last_sequence`: the sequence that the last entry of the subject, or of the subject
+        `last_of`, must have, 0 for none. Raises StoreRefused (WRONG_LAST_SEQUENCE when it has
+        another) and what `request` raises.
         """
         all_headers = dict(headers or {})
         if last_sequence is not None:
             all_headers["Nats-Expected-Last-Subject-Sequence"] = str(last_sequence)
+        if last_of:
+            all_headers["Nats-Expected-Last-Subject-Sequence-Subject"] = last_of
         with self._refusals.watching(subject):
             message = await self.request(subject, body, timeout_s, all_headers or None)
             answer = json.loads(message.data)

@@ -24,7 +24,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import aiohttp
 from aiohttp import web
@@ -196,6 +196,15 @@ class Connector(ABC, Generic[C]):
 
     redelivery_horizon_s: ClassVar[float] = 86_400.0
     """For how long the platform may send the same event again: the log should hold more."""
+
+    event_ids: ClassVar[Literal["stable", "synthetic"]] = "stable"
+    """Whether the platform gives an event the same id whenever it delivers it.
+
+    Then any replica may append it, and a second copy is refused. With ids that the connector makes
+    up, only the owner can append (`append` raises for anybody else): events come by `run`, not by
+    webhook.
+    """
+
     page: ClassVar[str] = ""
     """Path of a page for people below `/{platform}/{account}`, if there is one."""
 
@@ -210,7 +219,7 @@ class Connector(ABC, Generic[C]):
     async def run(self) -> None:
         """Receive until cancelled; returns never. The default waits: a webhook does the work.
 
-        It waits for `kit.ready()` before each poll.
+        It waits for `kit.ready()` before each poll and dial: a process that hung starts nothing.
         """
         await asyncio.Event().wait()
 

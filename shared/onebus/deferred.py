@@ -23,7 +23,6 @@ from onebus.action import Action, AnyAction, Response, action_name
 from onebus.backoff import Backoff
 from onebus.bucket import Bucket, Conflict
 from onebus.bus import (
-    ANOTHER_WRITE_IN_FLIGHT,
     WRONG_LAST_SEQUENCE,
     Bus,
     NoResponders,
@@ -44,6 +43,7 @@ from onebus.errors import (
 from onebus.event import SCHEMA_VERSION
 from onebus.ids import Account
 from onebus.reader import Reader
+from onebus.refusals import TRANSIENT
 
 ATTEMPT_S = 2.0
 PUT_S = 5.0
@@ -101,7 +101,7 @@ async def _store(bus: Bus, subject: str, body: bytes) -> None:
             code = error.code if isinstance(error, StoreRefused) else 0
             if code == WRONG_LAST_SEQUENCE:  # an earlier attempt, whose ack was lost
                 return
-            if code != ANOTHER_WRITE_IN_FLIGHT and unknown is None:
+            if code not in TRANSIENT and unknown is None:
                 raise _put_error(error) from error
         if time.monotonic() > deadline_s:
             raise unknown or BusTimeout("the action was not confirmed to be kept")

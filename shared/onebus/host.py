@@ -181,6 +181,7 @@ class AccountHost:
     async def _opened(self) -> SelfInfo:
         """Open the connector; whatever is not one of the three failures may pass by itself."""
         try:
+            await self._kit.begin()
             return await guarded(self.connector.open(), f"{self.account} open")
         except OnebusError as error:
             raise _setup_error(error) from error
@@ -390,7 +391,10 @@ class ConnectorHost(Role):
 
     def _host(self, kind: type[Connector[Any]], account: Account, config: Struct) -> AccountHost:
         key = claim_key(account)
-        kit = BusKit(self._bus, account, self._http, lambda: self._lease.owned(key))
+        synthetic = kind.event_ids == "synthetic"
+        kit = BusKit(
+            self._bus, account, self._http, lambda: self._lease.owned(key), synthetic=synthetic
+        )
         return AccountHost(self._bus, self._lease, kind(config, kit), kit)
 
 

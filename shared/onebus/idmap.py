@@ -122,8 +122,7 @@ class IdMap:
         try:
             await self._bucket.create(key, account.encode())
         except Conflict:
-            if entry := await self._bucket.get(key):
-                return entry.value.decode()
+            return (await self._bucket.existing(key)).value.decode()
         return account
 
     async def _claim(self, number: int, wanted: Native) -> bool:
@@ -133,7 +132,8 @@ class IdMap:
             try:
                 await self._bucket.create(_key(wanted.kind, number), encode(wanted))
             except Conflict:
-                holder = await self._look_up(wanted.kind, number)
+                entry = await self._bucket.existing(_key(wanted.kind, number))
+                holder = decode(entry.value, Native)
             else:
                 holder = wanted
         return holder == wanted

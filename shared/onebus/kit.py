@@ -19,6 +19,7 @@ from onebus.codec import decode, encode
 from onebus.connector import Token, TokenSource
 from onebus.errors import BusError, BusTimeout, OnebusError, RateLimited
 from onebus.event import Event, MessageSent
+from onebus.fence import Fence
 from onebus.ids import Account
 from onebus.inflight import InFlight
 from onebus.log import Log
@@ -45,7 +46,7 @@ class AccountLogger(logging.LoggerAdapter[logging.Logger]):
 
 
 class BusKit:
-    """The kit of one account in one process."""
+    """The kit of one account in one process. `synthetic`: its connector makes up event ids."""
 
     def __init__(
         self,
@@ -53,11 +54,14 @@ class BusKit:
         account: Account,
         http: aiohttp.ClientSession,
         owned: Callable[[], bool],
+        *,
+        synthetic: bool = False,
     ) -> None:
         self.account = account
         self.http = http
         self.logger = AccountLogger(account)
-        self.log = Log(bus)
+        self.log = Log(bus, ask_leader=False)
+        self._fence = Fence(bus, self.log, account, owned) if synthetic else None
         self.passive = BusPassive(bus, account)
         self._bus = bus
         self._owned = owned
@@ -106,7 +110,16 @@ class BusKit:
             except TimeoutError:
                 raise BusTimeout("those before it in the chat took all the time") from None
             stack.enter_context(metrics.appends_in_flight.track_inprogress())
-            return await self.log.append(event, timeout_s=ends_at_s - time.monotonic())
+            writer = self._fence or self.log
+            return await writer.append(event, timeout_s=ends_at_s - time.monotonic())
+
+    async def begin(self) -> None:
+        """Be the account's owner from now on; where ids are synthetic, earlier ones are shut out.
+
+        Raises BusUnavailable or BusTimeout.
+        """
+        if self._fence:
+            await self._fence.take()
 
     async def append_sent(
         self, events: Sequence[MessageSent], *, degraded: Iterable[str] = ()
@@ -143,8 +156,7 @@ class BusKit:
         try:
             await (store or self._tokens.create)(key, encode(fresh))
         except Conflict:  # another replica was faster; its token is the one that all use
-            entry = await self._tokens.get(key)
-            return decode(entry.value, Token).value if entry else fresh.value
+            return decode((await self._tokens.existing(key)).value, Token).value
         return fresh.value
 
     def bucket(self, name: str) -> Bucket:

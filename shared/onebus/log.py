@@ -10,8 +10,9 @@ import base64
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -19,7 +20,6 @@ from msgspec import Struct
 from onebus import metrics, subjects
 from onebus.backoff import Backoff
 from onebus.bus import (
-    ANOTHER_WRITE_IN_FLIGHT,
     NOT_FOUND_CODES,
     WRONG_LAST_SEQUENCE,
     Bus,
@@ -33,7 +33,13 @@ from onebus.errors import BusError, BusTimeout, BusUnavailable
 from onebus.event import Chat, Event
 from onebus.ids import Account, MessageId
 from onebus.reader import Reader
-from onebus.refusals import NO_ANSWER, STORAGE_FULL
+from onebus.refusals import (
+    ANOTHER_WRITE_IN_FLIGHT,
+    NO_ANSWER,
+    SAME_WRITE_IN_FLIGHT,
+    STORAGE_FULL,
+    TRANSIENT,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +87,10 @@ def _unix_s(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
+class NotReadYet(BusTimeout):
+    """The log knows more than the node that was asked; the next one may have heard of it."""
+
+
 class Stored(Struct, frozen=True):
     """An event with its place in the log; `stored_at_ms` is 0 for one that was got by itself."""
 
@@ -91,10 +101,15 @@ class Stored(Struct, frozen=True):
 
 
 class Log:
-    """The log over one connection. `last_seen` is the highest sequence this process met."""
+    """The log over one connection. `last_seen` is the highest sequence this process met.
 
-    def __init__(self, bus: Bus) -> None:
+    `ask_leader`: whether what one node of a cluster does not have is looked for at the stream's
+    leader. A connector may not, for it could read other platforms' events there: it asks again.
+    """
+
+    def __init__(self, bus: Bus, *, ask_leader: bool = True) -> None:
         self._bus = bus
+        self._ask_leader = ask_leader
         self._prefix = f"{bus.prefix}."
         self.stream = f"{bus.prefix}_events"
         self.last_seen = 0
@@ -107,20 +122,27 @@ class Log:
         event may be stored, and appending it again gives the same sequence.
         """
         subject = self._prefix + subjects.of_event(event)
-        body = encode(event)
+        attempt = partial(self._append_once, subject, encode(event))
+        return await self.retried(attempt, timeout_s=timeout_s)
+
+    async def retried(self, attempt: Callable[[float], Awaitable[int]], *, timeout_s: float) -> int:
+        """The sequence that an attempt at a write returns; it is given the seconds it may take.
+
+        Repeated while that can help. Raises BusUnavailable or BusTimeout.
+        """
         deadline = time.monotonic() + timeout_s
-        backoff = Backoff(0.02, 0.5)
+        soon, later = Backoff(0.005, 0.05), Backoff(0.02, 0.5)
         while True:
             try:
-                return self._seen(await self._append_once(subject, body, deadline))
+                left_s = max(deadline - time.monotonic(), 0.05)
+                return self._seen(await attempt(min(ATTEMPT_S, left_s)))
             except (BusUnavailable, BusTimeout, NoResponders, StoreRefused) as error:
-                delay_s = backoff.next_s()
+                delay_s = (soon if _settles_soon(error) else later).next_s()
                 if time.monotonic() + delay_s >= deadline or _hopeless(error):
                     raise _append_error(error, connected=self._bus.connected) from error
             await asyncio.sleep(delay_s)
 
-    async def _append_once(self, subject: str, body: bytes, deadline: float) -> int:
-        timeout_s = min(ATTEMPT_S, max(deadline - time.monotonic(), 0.05))
+    async def _append_once(self, subject: str, body: bytes, timeout_s: float) -> int:
         try:
             return await self._bus.store(subject, body, last_sequence=0, timeout_s=timeout_s)
         except StoreRefused as error:
@@ -128,7 +150,7 @@ class Log:
                 raise
         stored = await self._bus.last(self.stream, subject)
         if stored is None:  # evicted between the two calls, or a follower that lags behind
-            raise BusTimeout("the entry is there and cannot be read yet")
+            raise NotReadYet("the entry is there and cannot be read yet")
         return stored.sequence
 
     async def at(self, sequence: int) -> Stored | None:
@@ -150,6 +172,8 @@ class Log:
         """The last entry that gave a message new content."""
         where = self._prefix + subjects.edits(account, chat, message)
         entry = await self._bus.last_matching(self.stream, where)
+        if entry is None and self._ask_leader:
+            entry = await self._leader({"last_by_subj": where})
         return self.open(entry) if entry else None
 
     async def extent(self) -> Extent:
@@ -230,9 +254,12 @@ class Log:
     def open(self, entry: StreamEntry) -> Stored | None:
         """An entry's event; None, counted, for a body that does not name the entry's subject.
 
+        None without a word for the record of an owner, which is no event.
         A reply subject is not checked by NATS permissions: what was forged through one is inert.
         """
         self._seen(entry.sequence)
+        if subjects.is_owner(entry.subject.removeprefix(self._prefix)):
+            return None
         try:
             event = decode_event(entry.body)
         except CodecError as error:
@@ -250,6 +277,11 @@ class Log:
 
     async def _last(self, subject: str) -> Stored | None:
         entry = await self._bus.last(self.stream, self._prefix + subject)
+        if entry is None and self._ask_leader:
+            entry = await self._leader({"last_by_subj": self._prefix + subject})
+        elif entry is None:
+            await asyncio.sleep(LAG_S)
+            entry = await self._bus.last(self.stream, self._prefix + subject)
         return self.open(entry) if entry else None
 
     async def _from_leader(self, sequence: int) -> StreamEntry | None:
@@ -281,7 +313,14 @@ def _hopeless(error: BusError) -> bool:
     """Whether another attempt at once makes no sense."""
     if isinstance(error, TooLarge):
         return True
-    return isinstance(error, StoreRefused) and error.code != ANOTHER_WRITE_IN_FLIGHT
+    return isinstance(error, StoreRefused) and error.code not in TRANSIENT
+
+
+def _settles_soon(error: BusError) -> bool:
+    """Whether it is a matter of the nodes of a cluster agreeing, and not of one that is away."""
+    if isinstance(error, StoreRefused):
+        return error.code in (ANOTHER_WRITE_IN_FLIGHT, SAME_WRITE_IN_FLIGHT)
+    return isinstance(error, NotReadYet)
 
 
 def _append_error(error: BusError, *, connected: bool) -> BusError:
@@ -292,6 +331,6 @@ def _append_error(error: BusError, *, connected: bool) -> BusError:
             return BusUnavailable("the event log does not exist: run `onebus bus setup`")
         case BusTimeout() if connected:
             return BusTimeout(f"the event log: {NO_ANSWER}")
-        case BusTimeout():
+        case BusTimeout() | BusUnavailable():
             return error
     return BusUnavailable(str(error))

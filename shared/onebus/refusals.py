@@ -15,6 +15,20 @@ logger = logging.getLogger(__name__)
 
 STORAGE_FULL = frozenset({10023, 10047, 10077})
 """JetStream: insufficient resources, insufficient storage, maximum bytes exceeded."""
+ANOTHER_WRITE_IN_FLIGHT = 10164
+SAME_WRITE_IN_FLIGHT = 10158
+TRANSIENT = frozenset(
+    {
+        ANOTHER_WRITE_IN_FLIGHT,
+        SAME_WRITE_IN_FLIGHT,
+        10004,  # the cluster is incomplete
+        10008,  # JetStream is temporarily unavailable: no leader
+        10009,  # not the leader any more
+        10039,  # not enabled for the account: the server has just started
+        10076,  # not enabled: the server is about to start, or to stop
+    }
+)
+"""Refusals that pass by themselves."""
 NO_ANSWER = "no answer; is the disk of NATS full? Once there is room, restart nats-server"
 
 

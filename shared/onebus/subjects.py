@@ -9,6 +9,7 @@ outside is escaped, so an account called `a.b`, `*` or `>` is harmless: what is 
     events.{shard}.{platform}.{account}.edit.{chat}.{message}.{event}
     events.{shard}.{platform}.{account}.notice.{chat}.{message}.recalled
     events.{shard}.{platform}.{account}.{notice|request|account}.{type}.{event}
+    events.{shard}.{platform}.{account}.owner
     actions.{platform}.{account}
     passive.{platform}.{account}.{chat}
     deferred.{platform}.{account}.{id}
@@ -105,6 +106,17 @@ def of_event(event: Event) -> str:
     category = _CATEGORY.get(type(event), "notice")
     name = str(event.__struct_config__.tag)
     return f"{_events(event.account)}.{category}.{name}.{escape(event.id)}"
+
+
+def owner(account: Account) -> str:
+    """Where the owner of an account whose events have synthetic ids says so."""
+    return f"{_events(account)}.owner"
+
+
+def is_owner(subject: str) -> bool:
+    """Whether an entry is the record of an owner, and no event."""
+    tokens = subject.split(".")
+    return len(tokens) == 5 and tokens[4] == "owner"
 
 
 def account_in(subject: str) -> str:

@@ -117,9 +117,9 @@ class Stage:
         for role in (self.sessions, self.directory):
             self._background(role)
 
-    async def replica(self) -> Replica:
+    async def replica(self, kind: type[Connector[Config]] | None = None) -> Replica:
         bus = await self._connection("connector")
-        made = Replica(bus, connector(self.behaviour), self.http)
+        made = Replica(bus, kind or connector(self.behaviour), self.http)
         self._stack.push_async_callback(made.kill)
         made.start()
         return made

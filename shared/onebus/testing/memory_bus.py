@@ -58,13 +58,14 @@ class MemoryBus(Bus):
         body: bytes,
         *,
         last_sequence: int | None = None,
+        last_of: str = "",
         headers: dict[str, str] | None = None,
         timeout_s: float = 5,  # noqa: ARG002
     ) -> int:
         """Append, unless the subject's last entry has another sequence than the expected one."""
         self.check_available()
         stream = self._stream_of(subject)
-        last = self._last(stream, subject)
+        last = self._last(stream, last_of or subject)
         if last_sequence is not None and last_sequence != (last.sequence if last else 0):
             raise StoreRefused(WRONG_LAST_SEQUENCE, "wrong last sequence")
         sequence, now_ms = len(self._streams[stream]) + 1, time.time_ns() // 1_000_000
@@ -114,7 +115,9 @@ class MemoryBus(Bus):
         }
 
     async def _got(self, stream: str, body: dict[str, Any]) -> StreamEntry | None:
-        """The entry with a sequence, or the first from there on that fits a filter."""
+        """The entry with a sequence, or the first from there on, or last, that fits a filter."""
+        if "last_by_subj" in body:
+            return await self.last_matching(stream, body["last_by_subj"])
         if "next_by_subj" not in body:
             return await self.at(stream, int(body["seq"]))
         later = self._streams[stream][int(body["seq"]) - 1 :]
