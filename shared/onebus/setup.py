@@ -7,9 +7,10 @@ from typing import Any
 from msgspec import Struct
 
 from onebus import subjects
-from onebus.bus import NOT_FOUND_CODES, Bus, StoreRefused
-from onebus.errors import Misconfigured
-from onebus.refusals import STORAGE_FULL
+from onebus.backoff import Backoff
+from onebus.bus import NOT_FOUND_CODES, Bus, NoResponders, StoreRefused
+from onebus.errors import BusTimeout, Misconfigured
+from onebus.refusals import STORAGE_FULL, TRANSIENT
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ MAX_DEFERRED_BYTES = 256 << 20
 DEAD_TTL_S = 30 * 86_400
 MAX_DEAD = 10_000
 MAX_DEAD_BYTES = 64 << 20
+ELECTION_S = 10.0
 
 # What a server cannot change on a stream that exists.
 _FIXED = frozenset({"name", "storage", "retention", "first_seq", "max_consumers"})
@@ -149,7 +151,7 @@ async def set_up(bus: Bus, storage: Storage) -> list[str]:
 async def _ensure(bus: Bus, config: dict[str, Any]) -> str:
     name = config["name"]
     try:
-        existing = (await bus.api(f"STREAM.INFO.{name}"))["config"]
+        existing = (await _call(bus, f"STREAM.INFO.{name}"))["config"]
     except StoreRefused as error:
         if error.code not in NOT_FOUND_CODES:
             raise
@@ -162,13 +164,13 @@ async def _ensure(bus: Bus, config: dict[str, Any]) -> str:
     }
     if not changes:
         return f"{name} is as it should be"
-    await bus.api(f"STREAM.UPDATE.{name}", existing | changes)
+    await _call(bus, f"STREAM.UPDATE.{name}", existing | changes)
     return f"updated {name}: {', '.join(sorted(changes))}"
 
 
 async def _create(bus: Bus, config: dict[str, Any]) -> None:
     try:
-        await bus.api(f"STREAM.CREATE.{config['name']}", config)
+        await _call(bus, f"STREAM.CREATE.{config['name']}", config)
     except StoreRefused as error:
         if error.code not in STORAGE_FULL:
             raise
@@ -176,6 +178,20 @@ async def _create(bus: Bus, config: dict[str, Any]) -> None:
             f"NATS has no room for {config['name']}: it sets aside up to three quarters of its "
             "free disk, or max_file_store; make room, or lower bus.max_bytes"
         ) from error
+
+
+async def _call(bus: Bus, operation: str, config: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A call that waits for a cluster which has no leader yet."""
+    deadline = time.monotonic() + ELECTION_S
+    backoff = Backoff(0.1, 1)
+    while True:
+        try:
+            return await bus.api(operation, config)
+        except (NoResponders, BusTimeout, StoreRefused) as error:
+            lasting = isinstance(error, StoreRefused) and error.code not in TRANSIENT
+            if lasting or time.monotonic() > deadline:
+                raise
+        await backoff.wait()
 
 
 def _same(existing: Any, value: Any) -> bool:
