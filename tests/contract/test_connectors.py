@@ -50,6 +50,13 @@ def test_there_are_connectors() -> None:
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
+def test_who_makes_up_event_ids_has_no_webhook(platform: str) -> None:
+    """Any replica takes a webhook, and only the owner may append such an event."""
+    kind = installed.connector_class(platform)
+    assert kind.event_ids == "stable" or kind.webhook is Connector.webhook
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
 def test_unknown_keys_of_its_configuration_are_refused(platform: str) -> None:
     kind = installed.connector_class(platform)
     config = smallest_config(platform) | {"no_such_key": 1}

@@ -16,9 +16,12 @@ from tests.e2e.nats_cluster import NatsCluster
 from tests.e2e.nats_server import NatsServer
 from tests.fakes.outage import eventually
 
+from onebus import subjects
 from onebus.bus import Bus, BusOptions
+from onebus.codec import encode
 from onebus.event import MessageReceived, User, group_chat
-from onebus.ids import ChatId, MessageId, UserId, parse_account
+from onebus.fence import Fence
+from onebus.ids import Account, ChatId, MessageId, UserId, parse_account
 from onebus.lease import Lease, Sessions
 from onebus.log import Log
 from onebus.renewal import TAKEOVER_S, boot_time_s
@@ -28,6 +31,7 @@ CLAIMS = 400
 REPLICAS = 4
 WATCH_S = 0.05
 ENDING_S = 0.01
+RACING = parse_account("t.racing")
 KEYS = tuple(f"account.t.{number}" for number in range(CLAIMS))
 
 
@@ -283,38 +287,96 @@ async def shares(options: BusOptions) -> Shares:
 
 
 class Race(Struct, frozen=True):
-    """Of messages that several replicas append at once."""
+    """Of messages that several replicas append at once, each over a node of its own.
+
+    `several_numbers`: messages of which two replicas were told different numbers; `unread`:
+    look-ups right after the appends that did not find the message by its number and by its id.
+    """
 
     messages: int
     entries: int
     several_numbers: int
-    """Messages of which two replicas were told different numbers."""
+    unread: int
 
 
 async def racing_appends(all_options: Sequence[BusOptions], messages: int = 50) -> Race:
     """Each replica appends each message, all at the same time."""
-    account = parse_account("t.racing")
+    account = RACING
     async with AsyncExitStack() as stack:
         buses = [await stack.enter_async_context(Bus(o, "racer")) for o in all_options]
         for bus in buses:
             await bus.wait_ready(10)
         logs = [Log(bus) for bus in buses]
         start = await logs[0].end() + 1
-        told = [
-            set(await asyncio.gather(*(log.append(_message(number)) for log in logs)))
-            for number in range(messages)
-        ]
+        told = []
+        unread = 0
+        for number in range(messages):
+            event = _message(number)
+            told.append(set(await asyncio.gather(*(log.append(event) for log in logs))))
+            for log in logs:
+                by_id = await log.of_message(account, event.chat, event.message)
+                by_number = await log.at(min(told[-1]))
+                unread += not (by_id and by_number)
         stored = await logs[0].read("events.>", start=start)
         return Race(
             messages=messages,
             entries=sum(entry.event.account == account for entry in stored),
             several_numbers=sum(len(numbers) != 1 for numbers in told),
+            unread=unread,
         )
 
 
-def _message(number: int) -> MessageReceived:
+class Fenced(Struct, frozen=True):
+    """Of events whose ids are made up. `stale`: stored by an owner that is none any more."""
+
+    appended: int
+    entries: int
+    stale: int
+    in_order: bool
+
+
+async def fenced(all_options: Sequence[BusOptions], events: int = 100) -> Fenced:
+    """Each process owns the account after the one before it, which goes on with one append more:
+    it had looked at its claim already when it lost it.
+    """
+    account = parse_account("t.fenced")
+    async with AsyncExitStack() as stack:
+        buses = [await stack.enter_async_context(Bus(o, "owner")) for o in all_options]
+        for bus in buses:
+            await bus.wait_ready(10)
+        start = await Log(buses[0]).end() + 1
+        told: list[int] = []
+        late: list[Coroutine[Any, Any, int]] = []
+        stale = 0
+        for turn, bus in enumerate([*buses, buses[0]]):
+            fence = Fence(bus, Log(bus), account, lambda: True)
+            await fence.take()
+            after = await asyncio.gather(*late, return_exceptions=True)
+            stale += sum(isinstance(sequence, int) for sequence in after)
+            batch = [_message(turn * events + number, account) for number in range(events)]
+            told += await asyncio.gather(*(fence.append(event) for event in batch))
+            event = _message(10**6 + turn, account)
+            late = [
+                bus.store(
+                    f"onebus.{subjects.of_event(event)}",
+                    encode(event),
+                    last_sequence=fence._record,
+                    last_of=fence._subject,
+                )
+            ]
+        late.pop().close()
+        stored = await Log(buses[0]).read(subjects.events_of(account), start=start)
+    return Fenced(
+        appended=len(told),
+        entries=len(stored),
+        stale=stale,
+        in_order=told == sorted(set(told)),
+    )
+
+
+def _message(number: int, account: Account = RACING) -> MessageReceived:
     return MessageReceived(
-        account=parse_account("t.racing"),
+        account=account,
         time_ms=1000 + number,
         chat=group_chat(ChatId("race")),
         message=MessageId(f"m{number}"),
