@@ -16,17 +16,27 @@ AT_ONCE_S = 2.0
 
 async def test_no_outage_moves_a_claim_and_a_cluster_stores_once(tmp_path: Path) -> None:
     """NATS away for ten seconds; beside it, on a cluster, the leader of the sessions killed."""
-    async with nats_server(tmp_path / "one") as server, nats_cluster(tmp_path / "three") as cluster:
-        nodes = [*cluster.nodes, cluster.nodes[0]]
-        race = await claims.racing_appends([cluster.options_of(node) for node in nodes])
-        fenced = await claims.fenced([cluster.options_of(node) for node in cluster.nodes])
-        outages = await asyncio.gather(claims.nats_away(server), claims.leader_killed(cluster))
-    print(race, fenced, *outages)
-    assert (race.entries, race.several_numbers, race.unread) == (race.messages, 0, 0)
-    assert (fenced.entries, fenced.stale, fenced.in_order) == (fenced.appended, 0, True)
+    outages = await asyncio.gather(on_a_server(tmp_path / "one"), on_a_cluster(tmp_path / "three"))
+    print(*outages)
     for found in outages:
         assert found.unsure_s > 2  # the fault was one
         assert (found.moved, found.begun_anew, found.twice) == (0, 0, 0)
+
+
+async def on_a_server(folder: Path) -> claims.Moved:
+    async with nats_server(folder) as server:
+        return await claims.nats_away(server)
+
+
+async def on_a_cluster(folder: Path) -> claims.Moved:
+    async with nats_cluster(folder) as cluster:
+        nodes = [*cluster.nodes, cluster.nodes[0]]
+        race = await claims.racing_appends([cluster.options_of(node) for node in nodes])
+        fenced = await claims.fenced([cluster.options_of(node) for node in cluster.nodes])
+        print(race, fenced)
+        assert (race.entries, race.several_numbers, race.unread) == (race.messages, 0, 0)
+        assert (fenced.entries, fenced.stale, fenced.in_order) == (fenced.appended, 0, True)
+        return await claims.leader_killed(cluster)
 
 
 async def test_replicas_share_and_take_over(tmp_path: Path) -> None:
