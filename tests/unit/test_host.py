@@ -12,6 +12,7 @@ from tests.fakes.outage import eventually, kill, outage
 
 from onebus import action as act
 from onebus import directory, errors, subjects
+from onebus import host as host_module
 from onebus.action import Request, Response, Sent
 from onebus.bus import Bus
 from onebus.caller import MAX_ACTION_BYTES, NOT_OWNER
@@ -251,6 +252,36 @@ async def test_a_clean_stop_finishes_what_is_in_flight_and_hands_over(on: Stage)
     (answer,) = await asyncio.wait_for(asyncio.gather(later, return_exceptions=True), 5)
     assert isinstance(answer, Sent | AccountOffline)  # certain, and soon
     assert second.tasks
+
+
+async def test_an_account_is_left_when_nothing_is_in_flight_and_not_before(
+    on: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_module, "LEAVE_S", 0.2)
+    gate, started = asyncio.Event(), asyncio.Event()
+
+    async def wait(_: act.SendMessage) -> Sent:
+        started.set()
+        await gate.wait()
+        return Sent(MessageId("1"), 1)
+
+    on.behaviour.on_send = wait
+    replica = await on.replica()
+    await serving(on)
+    account = replica.host._hosts[0]
+    slow = asyncio.ensure_future(on.caller.call(ACCOUNT, said("slow")))
+    await asyncio.wait_for(started.wait(), 5)
+    leaving = asyncio.ensure_future(account.leave())
+    await eventually(lambda: not account.taking())
+    answer = await raw(on, request(said("meanwhile", "other")))
+    assert answer.error
+    assert answer.error.code == NOT_OWNER
+    assert not await asyncio.wait_for(leaving, 5)  # it took too long, and goes on
+    assert account.taking()
+    gate.set()
+    assert await slow == Sent(MessageId("1"), 1)
+    assert await account.leave()
+    assert not account.taking()
 
 
 async def test_who_lost_the_account_says_at_once_that_the_outcome_is_unknown(on: Stage) -> None:
