@@ -5,8 +5,9 @@ the model has, on a page at `/sandbox/{account}/` and over REST below it (POST a
 ids are strings, errors are `{"error", "hint"?}`):
 
     POST   api/messages   {"user", "group"?, "message": "text" or [segments], "reply_to"?, "name"?,
-                           "anonymous"?: true, "notice"?: true}
-                          → {"message_id"}, once the event is in the log
+                           "anonymous"?: true, "notice"?: true, "message_id"?}
+                          → {"message_id"}, once the event is in the log; with a `message_id` of
+                          one's own it may be said again, and is one message
     GET    api/messages?group=lobby or ?user=alice, &after=<message_id>, &limit=200
                           → {"messages": [message…], "truncated"}: oldest first, the last `limit`
     DELETE api/messages/{message_id}?user=alice&group=lobby

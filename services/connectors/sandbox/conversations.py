@@ -23,7 +23,7 @@ from connectors.sandbox.group import (
 )
 from connectors.sandbox.groups import Groups, new_id
 from connectors.sandbox.message import decode_sent, place_of_forward, with_forward_ids
-from connectors.sandbox.state import State, check_id
+from connectors.sandbox.state import State, check_id, check_message_id
 from onebus import segment as seg
 from onebus.action import Sent
 from onebus.connector import Kit
@@ -46,7 +46,10 @@ _ANIMALS = ("Badger", "Crane", "Dolphin", "Fox", "Heron", "Lynx", "Otter", "Pand
 
 
 class Speech(Struct, frozen=True):
-    """What a person says: into `group`, or privately to the bot."""
+    """What a person says: into `group`, or privately to the bot.
+
+    `message` is the id that they chose; empty: the sandbox makes one.
+    """
 
     user: UserId
     segments: Segments
@@ -54,6 +57,7 @@ class Speech(Struct, frozen=True):
     name: str = ""
     anonymous: bool = False
     notice: bool = False
+    message: MessageId = MessageId("")
 
 
 class Conversations:
@@ -67,11 +71,13 @@ class Conversations:
     async def say(self, speech: Speech) -> MessageId:
         """A person writes, into a group or to the bot. Returns when the log has it.
 
+        Under an id of their choice it is one message however often it is said: the first stays.
         Raises BadParams, NotFound for an answer to an unknown message, Forbidden while muted.
         """
         now_ms = self._kit.now_ms()
         make = self._said_privately if speech.group is None else self._said_in_group
-        event = await make(speech, MessageId(new_id(now_ms)), now_ms)
+        message = speech.message and check_message_id(speech.message)
+        event = await make(speech, message or MessageId(new_id(now_ms)), now_ms)
         await self._check_reply(event.chat, event.segments)
         segments = with_forward_ids(event.segments, event.chat, event.message)
         await self._kit.append(replace(event, segments=segments))

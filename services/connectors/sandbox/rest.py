@@ -88,7 +88,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Said(Struct, frozen=True, forbid_unknown_fields=True):
     """POST api/messages: `user` writes into `group`, or privately to the bot.
 
-    In a group `anonymous` hides who it was, and `notice` makes it a tip of the system.
+    In a group `anonymous` hides who it was, and `notice` makes it a tip of the system. With a
+    `message_id` of their choice it can be said again when no answer came: it is one message.
     """
 
     user: str
@@ -98,6 +99,7 @@ class Said(Struct, frozen=True, forbid_unknown_fields=True):
     name: str = ""
     anonymous: bool = False
     notice: bool = False
+    message_id: str = ""
 
 
 class NamedUser(Struct, frozen=True, forbid_unknown_fields=True):
@@ -168,6 +170,7 @@ class Rest:
             said.name,
             said.anonymous,
             said.notice,
+            MessageId(said.message_id),
         )
         return _json({"message_id": await self._conversations.say(speech)})
 

@@ -1,5 +1,7 @@
 """Who and what there is on the sandbox, kept in NATS: one document per person, group, request…"""
 
+import re
+
 from connectors.sandbox.documents import (
     Board,
     BoardChange,
@@ -14,13 +16,14 @@ from onebus import subjects
 from onebus.bucket import Bucket
 from onebus.errors import BadParams, Forbidden, NotFound
 from onebus.event import Chat, Membership, User
-from onebus.ids import Account, ChatId, UserId
+from onebus.ids import Account, ChatId, MessageId, UserId
 
 BUCKET = "sandbox"
 MAX_ID = 64
 MAX_USERS = 10_000
 MAX_GROUPS = 10_000
 MAX_REQUESTS = 10_000
+_MESSAGE_ID = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_ID}}}")
 
 
 def check_id(what: str, value: str) -> str:
@@ -30,6 +33,13 @@ def check_id(what: str, value: str) -> str:
             f"{what} must be 1 to {MAX_ID} printable characters without space at either end"
         )
     return value
+
+
+def check_message_id(value: str) -> MessageId:
+    """An id as it is, if a message can have it. Raises BadParams."""
+    if not _MESSAGE_ID.fullmatch(value):
+        raise BadParams(f"message_id must be 1 to {MAX_ID} of A-Z, a-z, 0-9, _ and -")
+    return MessageId(value)
 
 
 class State:

@@ -54,6 +54,29 @@ async def test_a_message_as_it_is_listed(client: Client) -> None:
     ]
 
 
+async def test_a_message_said_again_under_its_id_is_one_message(
+    sandbox: Sandbox, client: Client
+) -> None:
+    other = await sandbox.serve(sandbox.connector())
+    for via, text in ((client, "first"), (client, "first"), (other, "something else")):
+        assert await say(via, "alice", text, group="lobby", message_id="a-1_B") == "a-1_B"
+    (event,) = sandbox.memory.events()
+    assert isinstance(event, ev.MessageReceived)
+    assert (event.message, event.segments) == ("a-1_B", (seg.Text("first"),))
+
+
+async def test_an_id_is_a_chats_own(sandbox: Sandbox, client: Client) -> None:
+    for group in ("lobby", "attic"):
+        await say(client, "alice", "hello", group=group, message_id="1")
+    assert len(sandbox.memory.events()) == 2
+
+
+@pytest.mark.parametrize("wrong", ["a.b", "a b", "é", "x" * 65, "a\n", 7])
+async def test_what_no_message_can_be_called(client: Client, wrong: Any) -> None:
+    body = {"user": "alice", "message": "hello", "message_id": wrong}
+    assert "message_id" in (await post(client, "messages", body, 400))["error"]
+
+
 async def test_what_the_bot_says_is_listed_too(client: Client, connector: Connector) -> None:
     text = (seg.Text("hi"),)
     sent = await connector.send_message(act.SendMessage(private_chat(UserId("alice")), text))
