@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup run check test test-browser compose-test mutants docs clean
+.PHONY: help setup run check test test-browser compose-test mutants faults docs clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ compose-test: $(STAMP) ## docker compose up, with stand-in images where no regis
 
 mutants: $(STAMP) ## Plant faults in copies; the test named for each must fail (5 minutes)
 	$(BIN)/python -m tests.mutants.run $(ARGS)
+
+faults: $(STAMP) ## Break things under load and print the table of figures (45 minutes; QUICK=1: 4)
+	$(BIN)/python -m tests.e2e.faults
 
 clean: ## Remove what setup, check and test made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -18,8 +18,8 @@ class NatsServer:
     `options` are further ones of its JetStream.
     """
 
-    def __init__(self, folder: Path, options: str = "") -> None:
-        self.port = free_port()
+    def __init__(self, folder: Path, options: str = "", port: int = 0) -> None:
+        self.port = port or free_port()
         self._config = folder / "nats.conf"
         self._config.write_text(
             f'listen: "127.0.0.1:{self.port}"\n'
@@ -49,20 +49,22 @@ class NatsServer:
         assert self.running
         await self.running.kill()
 
-    async def set_up(self) -> None:
+    async def set_up(self, storage: Storage | None = None) -> None:
         async with Bus(self.options, "test") as bus:
             await bus.wait_ready(10)
-            await set_up(bus, Storage())
+            await set_up(bus, storage or Storage())
 
 
 @asynccontextmanager
-async def nats_server(folder: Path) -> AsyncIterator[NatsServer]:
+async def nats_server(
+    folder: Path, *, port: int = 0, storage: Storage | None = None
+) -> AsyncIterator[NatsServer]:
     """A server with streams and buckets."""
     folder.mkdir(parents=True, exist_ok=True)
-    server = NatsServer(folder)
+    server = NatsServer(folder, port=port)
     await server.start()
     try:
-        await server.set_up()
+        await server.set_up(storage)
         yield server
     finally:
         await server.kill()

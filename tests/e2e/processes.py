@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,12 +28,13 @@ def free_port() -> int:
 
 
 class Running:
-    """A process and what it printed so far."""
+    """A process and what it printed so far; `heard_at` has the moment of each line."""
 
     def __init__(self, name: str, process: Process) -> None:
         self.name = name
         self.process = process
         self.lines: list[str] = []
+        self.heard_at: list[float] = []
         self._grew = asyncio.Condition()
         self._reading = asyncio.ensure_future(self._read())
 
@@ -45,6 +47,7 @@ class Running:
         async for line in self.process.stdout:
             async with self._grew:
                 self.lines.append(line.decode(errors="replace").rstrip("\n"))
+                self.heard_at.append(time.monotonic())
                 self._grew.notify_all()
         async with self._grew:
             self._grew.notify_all()
