@@ -102,8 +102,9 @@ async def crowd(
         async with calling(*callers.values()):
             pushed = {b.record.name: b for b in (reverse, post) if b.record.name in bots}
             there = Crowd(made, {**callers, **pushed}, load)
-            if "ws-reverse" in bots:
-                await asyncio.wait_for(reverse.up.wait(), 30)
+            for bot in pushed.values():  # what was said before its first time is not for it
+                await asyncio.wait_for(bot.up.wait(), 30)
             await load.warm_up()
             await there.caught_up()
+            assert all(verdict.clean for verdict in there.verdicts().values()), there.verdicts()
             yield there

@@ -15,8 +15,8 @@ from tests.e2e.faults.report import Row
 class Run:
     """One run of one scenario. `quick`: the short form, which `make test` has time for.
 
-    `draw` decides whatever is left to chance; the same seed draws the same again. `folder` is the
-    scenario's own, `measuring` is held while a figure is taken that others' load would spoil.
+    `folder` is the scenario's own; `measuring` is held while a figure is taken that the load of
+    others would spoil.
     """
 
     id: str
@@ -26,8 +26,12 @@ class Run:
     say: Callable[[str], None] = print
     measuring: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def __post_init__(self) -> None:
-        self.draw = random.Random(f"{self.seed} {self.id}")
+    def draw(self, what: str = "") -> random.Random:
+        """What decides whatever is left to chance; the same seed draws the same again.
+
+        Tasks beside each other need one each, by name: who asks first is no matter of the seed.
+        """
+        return random.Random(f"{self.seed} {self.id} {what}")
 
     def row(self, goal: str, measured: str, passed: bool) -> Row:
         """A row of this scenario."""

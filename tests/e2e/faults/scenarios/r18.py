@@ -12,6 +12,7 @@ TAKEOVER_S = 8.0
 async def r18(run: Run) -> list[Row]:
     """The owner is killed a few times under load; the other takes over, the killed one is back."""
     kills = 2 if run.quick else 10
+    draw = run.draw()
     takeovers: list[float] = []
     active: list[int] = []
     async with crowd(run.folder, bots=("ws", "ws-reverse"), rate_per_s=100) as there:
@@ -19,7 +20,7 @@ async def r18(run: Run) -> list[Row]:
         async with asyncio.TaskGroup() as group:
             loading = group.create_task(there.load.run(600))
             for _ in range(kills):
-                await asyncio.sleep(run.draw.uniform(0.5, 2.0))
+                await asyncio.sleep(draw.uniform(0.5, 2.0))
                 owner = there.owner("sandbox")
                 active.append(sum(there.stage[n].last_said(SERVES["sandbox"]) > 0 for n in names))
                 killed_at = await there.stage[owner].kill()
