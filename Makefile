@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup run check test test-browser compose-test mutants faults docs clean
+.PHONY: help setup run check test test-browser compose-test mutants faults soak docs clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ mutants: $(STAMP) ## Plant faults in copies; the test named for each must fail (
 
 faults: $(STAMP) ## Break things under load and print the table of figures (45 minutes; QUICK=1: 4)
 	$(BIN)/python -m tests.e2e.faults
+
+soak: $(STAMP) ## An hour of ordinary life with bots that flap; what grows is a leak (ARGS=minutes)
+	$(BIN)/python -m tests.e2e.faults.soak $(ARGS)
 
 clean: ## Remove what setup, check and test made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

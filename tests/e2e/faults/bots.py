@@ -160,7 +160,9 @@ class Served(Bot):
         self._runner: web.AppRunner | None = None
 
     async def open(self) -> None:
-        """Listen."""
+        """Listen, unless it does so already."""
+        if self._runner:
+            return
         app = web.Application(client_max_size=8 << 20)
         app.router.add_route("*", "/{path:.*}", self.handle)
         app.on_shutdown.append(self.hang_up)

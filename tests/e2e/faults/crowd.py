@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from tests.e2e.faults.bots import Bot, PostBot, ReverseBot, SseBot, WsBot, calling, served
 from tests.e2e.faults.load import Load
 from tests.e2e.faults.stage import Stage, stage
 from tests.e2e.faults.verdict import Verdict, judge, judge_log
+
+from onebus.bus import Bus
+from onebus.dead import DeadLetters
 
 ROLES = {
     "sandbox": ("connector", "sandbox"),
@@ -53,6 +57,12 @@ class Crowd:
         """What each bot got, against what was acknowledged."""
         return {name: judge(bot.record, self.load.acked) for name, bot in self.bots.items()}
 
+    async def given_up(self) -> int:
+        """How many events became dead letters: a bot hung up before it answered, say."""
+        async with Bus(self.stage.nats.options, "verdict") as bus:
+            await bus.wait_ready(10)
+            return len(await DeadLetters(bus).all())
+
     async def log_verdict(self) -> Verdict:
         """What the log has, against what was acknowledged."""
         return await judge_log(self.stage.nats, self.load.acked)
@@ -66,13 +76,15 @@ async def crowd(
     chats: int = 100,
     rate_per_s: float = 200,
     bots: Sequence[str] = ("ws", "sse", "ws-reverse", "http-post"),
+    connections: int = 100,
     planted: dict[str, str] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Crowd]:
     """Everything runs, every bot has had a message, every chat exists.
 
     `replicas`: of connectors and push frontends. `bots` leaves roles out that have no bot; the
-    HTTP frontend is always there. `planted`: a fault for each replica of a role.
+    HTTP frontend is always there. `connections`: how many the speakers have to each replica.
+    `planted`: a fault for each replica of a role.
     """
     reverse, post = ReverseBot("ws-reverse"), PostBot("http-post")
     block: dict[str, Any] = {"use_http": True, "use_ws": True, "replay_window": WINDOW_MS}
@@ -82,7 +94,9 @@ async def crowd(
     if "http-post" in bots:
         block |= {"http_reverse": [post.url], "post_timeout": 30_000}
     account = {"onebot.v11": block | settings}
-    async with stage(folder, sandbox__demo=account) as made, served(reverse, post):
+    async with AsyncExitStack() as stack:
+        made = await stack.enter_async_context(stage(folder, sandbox__demo=account))
+        await stack.enter_async_context(served(reverse, post))
         for role, arguments in ROLES.items():
             if role in ("sandbox", "http") or role in bots:
                 for number in range(replicas if role in SERVES else 1):
@@ -91,7 +105,9 @@ async def crowd(
         await made.start()
         await made.account("http").online()
         sandboxes = [made[n].base for n in made.members if n.startswith("sandbox")]
-        load = Load(made.http, sandboxes, chats=chats, rate_per_s=rate_per_s)
+        speaking = aiohttp.TCPConnector(limit=0, limit_per_host=connections)
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=speaking))
+        load = Load(http, sandboxes, chats=chats, rate_per_s=rate_per_s)
         url = made["http"].base + "/sandbox/demo/onebot/v11"
         callers: dict[str, WsBot | SseBot] = {}
         if "ws" in bots:
@@ -99,12 +115,12 @@ async def crowd(
             callers["ws"] = WsBot("ws", made.http, at)
         if "sse" in bots:
             callers["sse"] = SseBot("sse", made.http, f"{url}/events")
-        async with calling(*callers.values()):
-            pushed = {b.record.name: b for b in (reverse, post) if b.record.name in bots}
-            there = Crowd(made, {**callers, **pushed}, load)
-            for bot in pushed.values():  # what was said before its first time is not for it
-                await asyncio.wait_for(bot.up.wait(), 30)
-            await load.warm_up()
-            await there.caught_up()
-            assert all(verdict.clean for verdict in there.verdicts().values()), there.verdicts()
-            yield there
+        await stack.enter_async_context(calling(*callers.values()))
+        pushed = {b.record.name: b for b in (reverse, post) if b.record.name in bots}
+        there = Crowd(made, {**callers, **pushed}, load)
+        for bot in pushed.values():  # what was said before its first time is not for it
+            await asyncio.wait_for(bot.up.wait(), 30)
+        await load.warm_up()
+        await there.caught_up()
+        assert all(verdict.clean for verdict in there.verdicts().values()), there.verdicts()
+        yield there
