@@ -1,5 +1,6 @@
 """What became of the messages: lost, repeated, doubled, out of order, for each chat."""
 
+import math
 import re
 import time
 from collections import Counter
@@ -49,6 +50,11 @@ class Record:
         self.chats.setdefault(match[1], []).append(got)
         self.count += 1
         return got
+
+    def first_since(self, moment: float) -> float:
+        """When the first message came after this moment; for ever, if none did."""
+        late = (got.at for chat in self.chats.values() for got in chat if got.at > moment)
+        return min(late, default=math.inf)
 
     def has(self, acked: Mapping[str, int]) -> bool:
         """Whether the last acknowledged message of every chat has come."""
