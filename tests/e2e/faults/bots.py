@@ -1,12 +1,13 @@
 """Bots that write down what they get, over every transport, and can misbehave.
 
 Those that connect come back by themselves and resume; those that onebus goes to are servers of
-this process. `delay_s` makes a bot slow at every event, `close` makes its port dead.
+this process. `delay_s` makes a bot slow at every event, more or less; `close` makes its port dead.
 """
 
 import asyncio
 import contextlib
 import json
+import random
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,7 +16,7 @@ from typing import Any
 import aiohttp
 from aiohttp import WSCloseCode, web
 from tests.e2e.faults.stage import stable_port
-from tests.e2e.faults.verdict import Record
+from tests.e2e.faults.verdict import Got, Record
 
 AGAIN_S = 0.1
 CONNECT_S = 5.0
@@ -30,19 +31,21 @@ class Bot:
         self.record = Record(name)
         self.up = asyncio.Event()
         self.delay_s = 0.0
+        self.draw = random.Random(name)
         self.connected_at: list[float] = []
         self.lost_at: list[float] = []
         self.refused: list[str] = []
         self._grew = asyncio.Event()
 
-    async def take(self, frame: dict[str, Any]) -> None:
-        """A frame came."""
+    async def take(self, frame: dict[str, Any]) -> Got | None:
+        """A frame came; None when it is no numbered message."""
         if frame.get("post_type") in (None, "meta_event"):
-            return
-        if self.delay_s:
-            await asyncio.sleep(self.delay_s)
-        self.record.note(frame)
+            return None
+        if delay_s := self.delay_s:
+            await asyncio.sleep(self.draw.uniform(0, 2 * delay_s))
+        got = self.record.note(frame)
         self._grew.set()
+        return got
 
     async def until(self, true: Callable[[], bool], timeout_s: float = 60) -> bool:
         """Wait until something of the record is true; whether it became so in time."""
@@ -185,12 +188,16 @@ class Served(Bot):
 
 
 class ReverseBot(Served):
-    """Reverse WebSocket. `most_open`: how many connections there were at once."""
+    """Reverse WebSocket. `most_open`: how many connections there were at once.
+
+    `by_socket` has what came over each connection, in the order in which they were made.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.open_sockets: set[web.WebSocketResponse] = set()
         self.most_open = 0
+        self.by_socket: list[list[Got]] = []
 
     @property
     def url(self) -> str:
@@ -205,11 +212,14 @@ class ReverseBot(Served):
         await ws.prepare(request)
         self.open_sockets.add(ws)
         self.most_open = max(self.most_open, len(self.open_sockets))
+        came: list[Got] = []
+        self.by_socket.append(came)
         self.connected()
         try:
             async for message in ws:
                 if message.type is aiohttp.WSMsgType.TEXT:
-                    await self.take(json.loads(message.data))
+                    got = await self.take(json.loads(message.data))
+                    came += [got] if got else []
         finally:
             self.open_sockets.discard(ws)
             if not self.open_sockets:

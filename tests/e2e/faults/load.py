@@ -33,7 +33,8 @@ class Load:
         prefix: str = "g",
     ) -> None:
         self._http = http
-        self._urls = [f"{base}/sandbox/{account}/api/messages" for base in sandboxes]
+        self._account = account
+        self._sandboxes = list(sandboxes)
         self._interval_s = chats / rate_per_s
         self.chats = [f"{prefix}{number:03}" for number in range(chats)]
         self.acked = dict.fromkeys(self.chats, 0)
@@ -105,17 +106,19 @@ class Load:
         }
         if chat.startswith("p"):
             del body["group"]
-        replica = number % len(self._urls)
-        while not await self._say(self._urls[replica], body):
+        replica = number % len(self._sandboxes)
+        while not await self.say_to(self._sandboxes[replica], body):
             self.again += 1
-            replica = (replica + 1) % len(self._urls)
+            replica = (replica + 1) % len(self._sandboxes)
             await asyncio.sleep(AGAIN_S)
         self.acked[chat] = number
         self.acked_at.append(time.monotonic())
 
-    async def _say(self, url: str, body: dict[str, str]) -> bool:
+    async def say_to(self, base: str, body: dict[str, str], timeout_s: float = SAY_S) -> bool:
+        """Say a message to one replica, once; whether it was acknowledged."""
+        url = f"{base}/sandbox/{self._account}/api/messages"
         try:
-            timeout = aiohttp.ClientTimeout(total=SAY_S)
+            timeout = aiohttp.ClientTimeout(total=timeout_s)
             async with self._http.post(url, json=body, timeout=timeout) as response:
                 text = await response.text()
         except (aiohttp.ClientError, TimeoutError, ConnectionError):

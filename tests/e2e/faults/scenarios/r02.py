@@ -95,7 +95,7 @@ def _events(run: Run, there: Crowd, outages: list[Outage], *, log_clean: bool) -
     return run.row(
         f"kill -9 of NATS under {RATE_PER_S}/s, away {away} s: 0 lost, 0 doubled (the log too),"
         f" 0 inverted, first event <= {FIRST_S:.0f} s after it is ready",
-        f"{there.load.total} messages, first event after s at most: {first}; log clean: {log_clean}; "
+        f"{there.load.total} messages, first event after s: {first}; log clean: {log_clean}; "
         + "; ".join(f"{name}: {verdict}" for name, verdict in verdicts.items()),
         clean and most <= WINDOW and max(slowest.values()) <= FIRST_S,
     )
