@@ -271,3 +271,19 @@ async def calling(*bots: Caller) -> AsyncIterator[None]:
     for result in results:
         if isinstance(result, Exception):
             raise result
+
+
+async def leave(bot: Bot) -> None:
+    """A bot goes away."""
+    if isinstance(bot, Caller):
+        bot.leave()
+    elif isinstance(bot, Served):
+        await bot.close()
+
+
+async def come_back(bot: Bot) -> None:
+    """It is back, if it was away."""
+    if isinstance(bot, Caller):
+        bot.come_back()
+    elif isinstance(bot, Served):
+        await bot.open()

@@ -57,6 +57,7 @@ class Load:
 
     async def run(self, duration_s: float) -> None:
         """Speak for so long, or until `stop`; all that was begun is acknowledged then."""
+        self._stopping.clear()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._until(duration_s))
             for index, chat in enumerate(self.chats):

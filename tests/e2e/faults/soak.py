@@ -17,7 +17,7 @@ from typing import NamedTuple
 import aiohttp
 import uvloop
 from tests.e2e.faults.__main__ import BUILD
-from tests.e2e.faults.bots import Bot, Caller, Served
+from tests.e2e.faults.bots import come_back, leave
 from tests.e2e.faults.crowd import Crowd, crowd
 from tests.e2e.faults.watch import open_files, rss_kib
 
@@ -68,7 +68,7 @@ async def soak(duration_s: float) -> tuple[list[Finding], dict[str, str], int]:
             for task in tasks:
                 task.cancel()
         for bot in there.bots.values():
-            await return_(bot)
+            await come_back(bot)
         await there.caught_up()
         verdicts = {name: str(verdict) for name, verdict in there.verdicts().items()}
         verdicts["log"] = str(await there.log_verdict())
@@ -117,23 +117,7 @@ async def flap(there: Crowd, duration_s: float) -> None:
             await asyncio.sleep(period_s / len(there.bots) * 0.9)
             await leave(bot)
             await asyncio.sleep(period_s / len(there.bots) * 0.1)
-            await return_(bot)
-
-
-async def leave(bot: Bot) -> None:
-    """A bot goes away."""
-    if isinstance(bot, Caller):
-        bot.leave()
-    elif isinstance(bot, Served):
-        await bot.close()
-
-
-async def return_(bot: Bot) -> None:
-    """It is back, if it was away."""
-    if isinstance(bot, Caller):
-        bot.come_back()
-    elif isinstance(bot, Served):
-        await bot.open()
+            await come_back(bot)
 
 
 def find(name: str, samples: list[Sample]) -> Finding:
