@@ -33,7 +33,8 @@ async def run_all(chosen: list[Scenario], report: Report, seed: int, *, quick: b
         for row in await outcome(scenario, run):
             report.add(row)
         report.say(f"----  {scenario.id} took {time.monotonic() - started_at:.0f} s")
-        shutil.rmtree(folder / "nats", ignore_errors=True)
+        for stored in folder.rglob("jetstream"):
+            shutil.rmtree(stored, ignore_errors=True)
 
     async with asyncio.TaskGroup() as group:
         for scenario in chosen:

@@ -146,6 +146,7 @@ class Stage:
         port = stable_port()
         settings = {"log_level": "info", "bus": self.nats.settings, **self._config, **changes}
         config = write_config(self.folder / f"{name}.yaml", port=port, **settings)
+        config.chmod(0o600)
         start: tuple[str, ...] = (str(BIN / "onebus"),)
         if planted:
             start = (sys.executable, "-m", "tests.e2e.faults.planted", planted)
