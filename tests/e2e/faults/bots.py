@@ -220,6 +220,8 @@ class ReverseBot(Served):
                 if message.type is aiohttp.WSMsgType.TEXT:
                     got = await self.take(json.loads(message.data))
                     came += [got] if got else []
+        except ConnectionError:  # it was killed while we answered its ping
+            await ws.close()
         finally:
             self.open_sockets.discard(ws)
             if not self.open_sockets:

@@ -40,12 +40,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Scenario:
-    """How to run it. `alone`: nothing else runs meanwhile. `quick`: it has a short form."""
+    """How to run it. `alone`: nothing else runs meanwhile. `quick`: it has a short form.
+
+    `root`: it needs rights, or tools of the system, that `make test` must not ask for.
+    """
 
     id: str
     run: Callable[[Run], Awaitable[list[Row]]]
     alone: bool = True
     quick: bool = True
+    root: bool = False
 
 
 def scenarios() -> list[Scenario]:
@@ -55,3 +59,19 @@ def scenarios() -> list[Scenario]:
     for module in sorted(m.name for m in pkgutil.iter_modules([str(folder)])):
         found += importlib.import_module(f"tests.e2e.faults.scenarios.{module}").SCENARIOS
     return found
+
+
+def short_forms(*, alone: bool) -> list[Scenario]:
+    """Those that `make test` runs; the two kinds in two files, because those run side by side."""
+    return [s for s in scenarios() if s.quick and not s.root and s.alone == alone]
+
+
+async def check_short_form(scenario: Scenario, folder: Path) -> None:
+    """Every row meets its goal; prints how to run it again, which is shown when it does not."""
+    seed = random.SystemRandom().randrange(1 << 31)
+    print(f"SEED={seed} ONLY={scenario.id} QUICK=1 make faults")
+    rows = await scenario.run(Run(scenario.id, folder, seed, quick=True))
+    assert rows
+    for row in rows:
+        print(row)
+    assert not [row for row in rows if not row.passed]

@@ -22,6 +22,8 @@ CATCH_UP_PER_S, QUICK_CATCH_UP_PER_S = 1_000, 300
 """The short form runs beside other tests."""
 GROWTH_MIB = 64.0
 SHORT_WINDOW_S = 8.0
+MAY_REPEAT = {"ws-reverse": 64, "http-post": 64}
+"""What these bots had when they left, and may not have acknowledged yet."""
 PROCESSES = {"ws-reverse": "ws-reverse", "http-post": "http-post", "ws": "ws", "sse": "http"}
 """Which process serves each bot."""
 _SKIPPED = re.compile(r": (\d+) events were not sent: older than its replay_window")
@@ -58,20 +60,20 @@ async def r5(run: Run) -> list[Row]:
         verdicts = there.verdicts()
     away = f"away {away_s:.0f} s at {rate_per_s:.0f}/s"
     rows = [
-        _row(run, f"{name} bot {away}", back._replace(verdict=verdicts[name]))
+        _row(run, name, away, back._replace(verdict=verdicts[name]))
         for name, back in returns.items()
     ]
     return [*rows, await _too_long(run)]
 
 
-def _row(run: Run, what: str, back: Return) -> Row:
+def _row(run: Run, name: str, away: str, back: Return) -> Row:
     at_least = QUICK_CATCH_UP_PER_S if run.quick else CATCH_UP_PER_S
     good = back.rate >= at_least and back.grown_mib <= GROWTH_MIB
     return run.row(
-        f"{what}: all of it in order at >= {at_least}/s, memory + <= {GROWTH_MIB:.0f} MiB",
+        f"{name} bot {away}: all in order at >= {at_least}/s, memory + <= {GROWTH_MIB:.0f} MiB",
         f"{back.backlog} events in {back.took_s:.1f} s, {back.rate:.0f}/s, +{back.grown_mib:.1f}"
         f" MiB; {back.verdict}",
-        good and back.verdict.clean and not back.verdict.repeated,
+        good and back.verdict.clean and back.verdict.repeated <= MAY_REPEAT.get(name, 0),
     )
 
 

@@ -15,7 +15,7 @@ async def r18(run: Run) -> list[Row]:
     draw = run.draw()
     takeovers: list[float] = []
     active: list[int] = []
-    async with crowd(run.folder, bots=("ws", "ws-reverse"), rate_per_s=100) as there:
+    async with crowd(run.folder, bots=("ws", "ws-reverse"), rate_per_s=50) as there:
         names = there.replicas("sandbox")
         async with asyncio.TaskGroup() as group:
             loading = group.create_task(there.load.run(600))
@@ -46,4 +46,4 @@ async def r18(run: Run) -> list[Row]:
     ]
 
 
-SCENARIOS = [Scenario("R18", r18)]
+SCENARIOS = [Scenario("R18", r18, alone=False)]

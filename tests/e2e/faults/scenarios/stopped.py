@@ -13,7 +13,7 @@ from tests.e2e.faults.scenario import Run, Scenario
 from tests.e2e.faults.stage import Member
 from tests.e2e.faults.verdict import Verdict
 
-RATE_PER_S = 100
+RATE_PER_S = 50
 FROZEN_S = 20.0
 QUICK_FROZEN_S = 10.0
 TAKEOVER_S = 8.0
@@ -115,4 +115,4 @@ async def stopped(run: Run) -> list[Row]:
     ]
 
 
-SCENARIOS = [Scenario("SIGSTOP", stopped)]
+SCENARIOS = [Scenario("SIGSTOP", stopped, alone=False)]
