@@ -39,7 +39,9 @@ async def r2(run: Run) -> list[Row]:
             tasks = [group.create_task(work) for work in (peaks.run(), probe.run())]
             loading = group.create_task(there.load.run(3600))
             lengths_s = (1, 8) if run.quick else (1, 30, 300)
-            outages = [await _outage(there, away_s) for away_s in lengths_s]
+            busy_s = 2 if run.quick else 10
+            outages = [await _outage(there, busy_s, away_s) for away_s in lengths_s]
+            await asyncio.sleep(busy_s)
             there.load.stop()
             await loading
             await there.caught_up()
@@ -59,9 +61,9 @@ async def r2(run: Run) -> list[Row]:
     ]
 
 
-async def _outage(there: Crowd, away_s: float) -> Outage:
-    """Kill it, wait, start it, and wait for every bot's next event."""
-    await asyncio.sleep(2)
+async def _outage(there: Crowd, busy_s: float, away_s: float) -> Outage:
+    """Some load, then kill it, wait, start it, and wait for every bot's next event."""
+    await asyncio.sleep(busy_s)
     killed_at = time.monotonic()
     await there.stage.nats.kill()
     await asyncio.sleep(away_s)
