@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +15,17 @@ from tests.e2e.processes import Account, free_port
 from tests.e2e.receivers import Posted, Receiver, receiver
 from tests.e2e.stack import Up, stack
 
-NAMES = ("lanes", "refusing", "final", "unfinished", "twice", "unconnected", "fresh", "stopped")
+NAMES = (
+    "lanes",
+    "refusing",
+    "final",
+    "unfinished",
+    "twice",
+    "unconnected",
+    "fresh",
+    "stopped",
+    "away",
+)
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -291,3 +302,35 @@ async def test_after_an_orderly_stop_nothing_is_posted_twice(up: Up) -> None:
     assert sorted(got, key=int) == said
     assert len(await up.dead_letters("stopped")) == 30
     assert sum(message["from_bot"] for chat in shown for message in chat) == 30
+
+
+async def test_a_bot_that_was_away_for_longer_than_its_window_is_found_again(up: Up) -> None:
+    """However fast what waits for it grows too old; what is left out is counted once each."""
+    account, port, texts = up.account("away"), free_port(), iter(range(10_000))
+
+    async def say_next() -> int:
+        number = next(texts)
+        await account.say(str(number), user="ann", group="abc"[number % 3])
+        await asyncio.sleep(0.05)  # the pace of the conversation
+        return number
+
+    clock = asyncio.get_running_loop().time
+    async with up.frontend("http-post", "away", **post(port, replay_window=1500)) as frontend:
+        async with receiver(port) as there:
+            await introduced(there)
+        gone_at = clock()
+        while clock() - gone_at < 10:  # until it is tried every five seconds only
+            await say_next()
+        async with receiver(port) as there:
+            async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+                first = group.create_task(there.posted())
+                while not first.done():
+                    await say_next()
+            last = {str(await say_next()) for _ in "abc"}
+            got = [str(first.result().event["raw_message"])]
+            while last - set(got):
+                got += await texts_posted(there, 1)
+        assert await frontend.stop() == 0
+    told = sum(map(int, re.findall(r"(\d+) events were not sent", frontend.output)))
+    assert told > 100
+    assert told + len(got) == len(set(got)) + told == next(texts)

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import hmac
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -84,6 +85,7 @@ class HttpPost:
         self._reachable = asyncio.Event()
         self._reachable.set()
         self._probing = False
+        self._probe_at = 0.0
         self._backoff = Backoff(0.3, 5)
         self._in_flight = InFlight()
         self._introduced = asyncio.Event()
@@ -186,24 +188,25 @@ class HttpPost:
         return False
 
     async def _when_reachable(self, frame: Frame) -> Reply | None:
-        """Post now; while the bot is away one event tries and the others wait for it.
+        """Post now; while the bot is away one event tries now and then, and the others wait for it.
 
-        None when it was waited for: what was true before must be looked at again.
+        None when it was waited for: what was true before must be looked at again. Whose turn it is
+        to try is decided when the time has come: an event that waited might be too old by then.
         """
         if self._reachable.is_set():
             return await self._post_once(frame)
-        if self._probing:
+        wait_s = CHECK_S if self._probing else min(CHECK_S, self._probe_at - time.monotonic())
+        if wait_s > 0:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._reachable.wait(), CHECK_S)
+                await asyncio.wait_for(self._reachable.wait(), wait_s)
             return None
         self._probing = True
         try:
-            await self._pause(self._backoff.next_s())
-            if self._stopping.is_set() or not self._progress.fresh(frame):
-                return None
             return await self._post_once(frame)
         finally:
             self._probing = False
+            if not self._reachable.is_set():
+                self._probe_at = time.monotonic() + self._backoff.next_s()
 
     def _connected(self) -> None:
         """The bot took a connection: it is there, however long it takes to answer."""
