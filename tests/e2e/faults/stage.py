@@ -187,6 +187,8 @@ class Stage:
         for member in self.members.values():
             output = "\n--- started again ---\n".join(r.output for r in member.past)
             (self.folder / f"{member.name}.log").write_text(output)
+        if self.nats.running:
+            (self.folder / "nats.log").write_text(self.nats.running.output)
 
     @property
     def faults(self) -> list[str]:
