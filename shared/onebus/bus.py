@@ -329,7 +329,9 @@ class Bus:
         if self._closing:
             return
         problem = f"{type(error).__name__}: {error}"
-        self._last_problem = problem
+        # A server that refuses says why, and may reset the connection then: that explains nothing.
+        if not (self._last_problem and isinstance(error, ConnectionResetError)):
+            self._last_problem = problem
         if problem not in self._said:  # several servers may each have one, in turns
             self._said.add(problem)
             hint = (
