@@ -5,18 +5,23 @@ import random
 
 
 class Backoff:
-    """Full-jitter exponential delays, in seconds, from `first_s` up to `most_s`."""
+    """Exponential delays with jitter, in seconds, from `first_s` up to `most_s`.
 
-    def __init__(self, first_s: float = 0.25, most_s: float = 15) -> None:
+    `fixed` is the part of a delay that is left to no chance: the more, the fewer attempts.
+    """
+
+    def __init__(self, first_s: float = 0.25, most_s: float = 15, *, fixed: float = 0) -> None:
         self._first_s = first_s
         self._most_s = most_s
+        self._fixed = fixed
         self._attempts = 0
 
     def next_s(self) -> float:
         """The next delay; grows until `reset`."""
         ceiling_s = min(self._most_s, self._first_s * 2.0**self._attempts)
         self._attempts = min(self._attempts + 1, 32)
-        return random.uniform(self._first_s / 2, max(ceiling_s, self._first_s))  # noqa: S311
+        least_s = max(self._first_s / 2, ceiling_s * self._fixed)
+        return random.uniform(least_s, max(ceiling_s, self._first_s))  # noqa: S311
 
     async def wait(self) -> None:
         """Sleep for the next delay."""
