@@ -27,7 +27,7 @@ GOAL = (
     " answer, p99 ≤ {limit_ms:.0f} ms; a healthy bot unaffected"
 )
 TOKEN = "T0ken-of-the-bots"
-CHATS = 8
+CHATS = 2
 CALM_S = 0.02
 LIMIT_MS = 100.0
 QUICK_MS = 500.0
