@@ -7,21 +7,29 @@ here, and changes the code before `onebus` begins.
 import asyncio
 import contextlib
 import itertools
+import os
+import random
 import sys
 from collections.abc import Callable, Hashable
+from pathlib import Path
 from typing import Any
 
+from connectors.sandbox import Connector
 from onebus import cli, subjects
+from onebus.action import SendMessage, Sent
 from onebus.bus import Bus
-from onebus.errors import BusError
+from onebus.errors import BusError, OutcomeUnknown, PlatformUnavailable
 from onebus.event import Event
 from onebus.kit import BusKit
 from onebus.ordering import Lanes, Place
+from onebus.segment import Text
 
 PAUSE_S = 2.0
 PAUSES = "pause"
 """How the id of a message begins that is held up between decode and append."""
 PAUSED = "planted: decoded, not appended"
+NOTES = "begun.txt"
+"""Where a moody platform notes what it begins."""
 EVENTS = subjects.EVENTS.removesuffix(">")
 
 
@@ -78,8 +86,32 @@ def pause() -> None:
     setattr(BusKit, "append", held_up)  # noqa: B010
 
 
+def moody() -> None:
+    """The platform is slow at times, does not take a call, or does it and does not say so.
+
+    Before it does anything it notes the message's text in a file beside the configuration.
+    """
+    send, draw = Connector.send_message, random.Random(os.urandom(8))
+    notes = Path(sys.argv[sys.argv.index("-c") + 1]).with_name(NOTES)
+
+    async def moody_send(self: Connector, action: SendMessage) -> Sent:
+        with notes.open("a") as file:
+            file.write("".join(s.text for s in action.segments if isinstance(s, Text)) + "\n")
+        mood = draw.random()
+        if mood < 0.04:
+            raise PlatformUnavailable("planted: not taken")
+        if mood < 0.12:
+            await asyncio.sleep(draw.uniform(0.2, 3))
+        sent = await send(self, action)
+        if mood > 0.96:
+            raise OutcomeUnknown("planted: done, and not said")
+        return sent
+
+    setattr(Connector, "send_message", moody_send)  # noqa: B010
+
+
 PLANTS: dict[str, Callable[[], None]] = {
-    plant.__name__: plant for plant in (unacked, appended_anyway, two_lanes, pause)
+    plant.__name__: plant for plant in (unacked, appended_anyway, two_lanes, pause, moody)
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""R3: power failure cannot be staged here: what is asserted is the configuration that withstands it.
+"""R3: power failure cannot be staged here; asserted is the configuration that withstands it.
 
 Not the source is asked but a running server: one with the configuration that `onebus up` has
 written, and one with that of the compose file.
