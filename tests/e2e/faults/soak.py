@@ -47,6 +47,7 @@ class Finding(NamedTuple):
     slope_mib_h: float
     more_files: float
     more_tasks: float
+    each_minute_mib: list[float]
 
     @property
     def passed(self) -> bool:
@@ -134,6 +135,7 @@ def find(name: str, samples: list[Sample]) -> Finding:
         slope,
         statistics.median(s.files for s in last) - statistics.median(s.files for s in before),
         statistics.median(s.tasks for s in last) - statistics.median(s.tasks for s in before),
+        [round(s.rss_mib, 2) for s in samples[:: round(60 / SAMPLE_S)]],
     )
 
 
