@@ -40,6 +40,7 @@ class Progress:
         self._cursor = Cursor(Bucket(session.bus, "cursors"), target.key)
         self._dead = DeadLetters(session.bus)
         self._one_move = asyncio.Lock()
+        self._one_burial = asyncio.Lock()
         self._skipped = 0
         self._last_skipped = 0
         self._reason = ""
@@ -116,6 +117,10 @@ class Progress:
             event=Raw(frame.body),
             time_ms=now_ms(),
         )
+        async with self._one_burial:  # a bot that hangs gives many up at once; others' events go on
+            await self._keep(letter)
+
+    async def _keep(self, letter: DeadLetter) -> None:
         backoff = Backoff()
         while True:
             try:
