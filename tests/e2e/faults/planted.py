@@ -24,6 +24,8 @@ from onebus.kit import BusKit
 from onebus.ordering import Lanes, Place
 from onebus.segment import Text
 
+LATER_S = 0.05
+"""What acknowledges before it writes, writes when it finds the time."""
 PAUSE_S = 2.0
 PAUSES = "pause"
 """How the id of a message begins that is held up between decode and append."""
@@ -39,6 +41,7 @@ def unacked() -> None:
     tasks: set[asyncio.Task[None]] = set()
 
     async def later(self: BusKit, event: Event, timeout_s: float) -> None:
+        await asyncio.sleep(LATER_S)
         with contextlib.suppress(BusError):
             await append(self, event, timeout_s=timeout_s)
 
