@@ -1,8 +1,10 @@
 """Bots that onebus posts to: what is posted again, what never is, and what happens in between."""
 
 import asyncio
+import contextlib
 import random
 import re
+import signal
 import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,6 +27,7 @@ NAMES = (
     "fresh",
     "stopped",
     "away",
+    "killed",
 )
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -334,3 +337,30 @@ async def test_a_bot_that_was_away_for_longer_than_its_window_is_found_again(up:
     told = sum(map(int, re.findall(r"(\d+) events were not sent", frontend.output)))
     assert told > 100
     assert told + len(got) == len(set(got)) + told == next(texts)
+
+
+async def test_no_more_than_64_posts_come_twice_however_slow_the_record_is(up: Up) -> None:
+    """A bot catches up, NATS hangs so that nothing is saved, and the frontend is killed."""
+    account, port, count = up.account("killed"), free_port(), 700
+    settings = post(port, replay_window=600_000)
+    async with up.frontend("http-post", "killed", **settings), receiver(port) as there:
+        await introduced(there)
+    for number in range(count):
+        await account.say(str(number), user="ann", group=f"g{number % 200}")
+    nats = up.nats.running
+    assert nats
+    async with receiver(port) as there:
+        async with up.frontend("http-post", "killed", **settings) as frontend:
+            got = await texts_posted(there, 250)  # all chats have their number now
+            nats.signal(signal.SIGSTOP)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    posted = await asyncio.wait_for(there.posted(), 2)
+                    got.append(posted.event["raw_message"])
+            await frontend.kill()
+            nats.signal(signal.SIGCONT)
+        assert len(got) == len(set(got)) < count
+        async with up.frontend("http-post", "killed", **settings), asyncio.timeout(30):
+            while len(set(got)) < count:
+                got += await texts_posted(there, 1)
+    assert 0 < len(got) - count <= 64

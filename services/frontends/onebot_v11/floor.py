@@ -29,6 +29,10 @@ class Floor:
         self.sequence = self._last if lowest is None else lowest - 1
         self.ahead = {other for other in self.ahead if other > self.sequence}
 
+    def ended(self, sequence: int) -> bool:
+        """Whether nothing is left to do for an event that began."""
+        return sequence not in self._open
+
     def settle(self, sequence: int) -> None:
         """Nothing that is ours lies before this one, and nothing is under way."""
         if not self._open:

@@ -41,6 +41,9 @@ CONNECT_S = 10.0
 MAX_AHEAD = 500
 """Events that may be finished while an older one is not; each is known and not posted again."""
 MAX_AT_ONCE = 32
+MAY_REPEAT = 64
+"""Posts that are not on record: those that come again when this process dies."""
+SAVE_EVERY = 16
 MAX_ANSWER_BYTES = 1 << 20
 MAX_WAIT_S = 60.0
 CHECK_S = 0.5
@@ -82,6 +85,8 @@ class HttpPost:
         self._floor = Floor(0)
         self._room = asyncio.Event()
         self._at_once = asyncio.Semaphore(MAX_AT_ONCE)
+        self._unrecorded: set[int] = set()
+        self._recorded = asyncio.Event()
         self._reachable = asyncio.Event()
         self._reachable.set()
         self._probing = False
@@ -147,7 +152,7 @@ class HttpPost:
         """What was not saved at once is saved soon."""
         while True:
             await asyncio.sleep(REST_S)
-            await self._progress.flush()
+            await self._record(at_once=True)
 
     async def _caught_up(self) -> None:
         """Nothing older is left in the log; once it is all done, say what was left out."""
@@ -161,9 +166,24 @@ class HttpPost:
                 if await self._deliver(frame):
                     self._floor.end(frame.sequence)
                     self._room.set()
-                    await self._progress.done(self._floor.sequence, self._floor.ahead)
+                    await self._record()
             if self._live and not self._floor.width:
                 self._progress.caught_up()
+
+    async def _record(self, *, at_once: bool = False) -> None:
+        """Note what has ended, so that it is not posted again after a crash."""
+        ended = {sequence for sequence in self._unrecorded if self._floor.ended(sequence)}
+        place, now = (self._floor.sequence, self._floor.ahead), len(ended) >= SAVE_EVERY
+        if await self._progress.done(*place, at_once=at_once or now):
+            self._unrecorded -= ended
+            self._recorded.set()
+
+    async def _until_recorded(self) -> None:
+        """Wait until one post more may come twice, or until we are to stop."""
+        while len(self._unrecorded) >= MAY_REPEAT and not self._stopping.is_set():
+            self._recorded.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._recorded.wait(), CHECK_S)
 
     async def _deliver(self, frame: Frame) -> bool:
         """Post until the bot has taken it, or it is given up; False when we stop before that."""
@@ -190,8 +210,7 @@ class HttpPost:
     async def _when_reachable(self, frame: Frame) -> Reply | None:
         """Post now; while the bot is away one event tries now and then, and the others wait for it.
 
-        None when it was waited for: what was true before must be looked at again. Whose turn it is
-        to try is decided when the time has come: an event that waited might be too old by then.
+        None when it was waited for, and may be too old: whose turn it is to try is decided then.
         """
         if self._reachable.is_set():
             return await self._post_once(frame)
@@ -216,12 +235,18 @@ class HttpPost:
     async def _post_once(self, frame: Frame) -> Reply | None:
         """Post in its turn among all chats; None when we are to stop by then."""
         async with self._at_once:
+            await self._until_recorded()
             await self._claim.sure()
             if self._stopping.is_set():
                 return None
-            reply = await self._post(frame.body, frame.self_id)
-        if reply.status in NOT_TAKEN:
-            raise NotTaken(_refused(reply.status), reply.retry_after_s or 1)
+            self._unrecorded.add(frame.sequence)
+            try:
+                reply = await self._post(frame.body, frame.self_id)
+                if reply.status in NOT_TAKEN:
+                    raise NotTaken(_refused(reply.status), reply.retry_after_s or 1)
+            except NotTaken:
+                self._unrecorded.discard(frame.sequence)
+                raise
         return reply
 
     async def _pause(self, delay_s: float) -> None:
