@@ -334,10 +334,9 @@ class Bus:
             self._last_problem = problem
         if problem not in self._said:  # several servers may each have one, in turns
             self._said.add(problem)
-            hint = (
-                "" if self.ready.is_set() else "; trying on (bus.url or NATS_URL says where it is)"
-            )
-            logger.warning("NATS at %s: %s%s", self.where(), problem, hint)
+            hint = "; trying on (bus.url or NATS_URL says where it is)"
+            shown = "" if self.ready.is_set() else hint
+            logger.warning("NATS at %s: %s%s", self.where(), problem, shown)
 
     async def _watch(self) -> None:
         """Notice a connection that only looks alive and force a new one; end with one that ended.
