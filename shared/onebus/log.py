@@ -43,7 +43,8 @@ from onebus.refusals import (
 
 logger = logging.getLogger(__name__)
 
-ATTEMPT_S = 2.0
+ATTEMPT_S = 1.0
+RETRY_S = 0.25
 LAG_S = 0.05
 PAGE = 500
 
@@ -131,7 +132,7 @@ class Log:
         Repeated while that can help. Raises BusUnavailable or BusTimeout.
         """
         deadline = time.monotonic() + timeout_s
-        soon, later = Backoff(0.005, 0.05), Backoff(0.02, 0.5)
+        soon, later = Backoff(0.005, 0.05), Backoff(0.02, RETRY_S)
         while True:
             try:
                 left_s = max(deadline - time.monotonic(), 0.05)

@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 SILENCE_S = 3.0
 READ_S = 10.0
 HEARTBEAT_NS = 1_000_000_000
+CREATE_S = 2.0
+"""A cluster may give a consumer to a node that has just died, and then nobody answers."""
+RETRY_S = 0.5
 GATHER_S = 0.25
 """Filter changes that come within this time make one new consumer."""
 
@@ -104,7 +107,7 @@ class Reader:
             self._broken.set()
 
     async def _run(self) -> None:
-        backoff = Backoff(0.1, 2)
+        backoff = Backoff(0.1, RETRY_S)
         while True:
             if self._gathering:
                 self._gathering = False
@@ -175,7 +178,7 @@ class Reader:
         self._last_frame = time.monotonic()
         # Entries may arrive before the answer; they are counted off the backlog afterwards.
         self._backlog, self._backlog_known = 0, False
-        answer = await self._bus.api(operation, body)
+        answer = await self._bus.api(operation, body, timeout_s=CREATE_S)
         self._backlog += int(answer["num_pending"]) + int(answer["delivered"]["consumer_seq"])
         self._backlog_known = True
         self._check_caught_up()

@@ -1,5 +1,6 @@
 """What became of the messages: lost, repeated, doubled, out of order, for each chat."""
 
+import asyncio
 import math
 import re
 import time
@@ -16,6 +17,7 @@ from onebus.ids import Account, AccountId, Platform
 from onebus.log import Log, Stored
 from onebus.segment import Text
 
+READ_S = 60.0
 _NUMBERED = re.compile(r"([a-z]+\d+)#(\d+)")
 
 
@@ -141,8 +143,11 @@ async def judge_log(nats: NatsServer, acked: Mapping[str, int], account: str = "
 
     async with Bus(nats.options, "verdict") as bus:
         await bus.wait_ready(10)
-        where = subjects.events_of(Account(Platform("sandbox"), AccountId(account)))
-        await Log(bus).scan([where], on_event, start=1)
+        where, log = subjects.events_of(Account(Platform("sandbox"), AccountId(account))), Log(bus)
+        end = await log.end()
+        async with log.follow([where], on_event, start=1) as reader, asyncio.timeout(READ_S):
+            while reader.handled < end:  # a node that was away has less than the leader for a while
+                await asyncio.sleep(0.1)
     return judge(record, acked)
 
 
