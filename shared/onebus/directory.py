@@ -19,7 +19,6 @@ from onebus.codec import CodecError, decode, encode
 from onebus.event import SCHEMA_VERSION, User
 from onebus.ids import Account
 from onebus.lease import Sessions
-from onebus.renewal import boot_time_s
 from onebus.service import Role
 
 logger = logging.getLogger(__name__)
@@ -69,7 +68,6 @@ class Directory(Role):
         self._bucket = Bucket(bus, "accounts")
         self._sessions = sessions
         self._records: dict[str, AccountRecord] = {}
-        self._changed_at_s: dict[str, float] = {}
         self._known = False
         self._on_change: list[Callable[[AccountRecord], None]] = []
 
@@ -79,19 +77,13 @@ class Directory(Role):
 
     def online(self, account: Account) -> bool:
         """Whether somebody serves the account, as far as this process can know."""
-        return self._bus.connected and bool(self.server(account) or self._just_came(account))
+        return bool(self._bus.connected and self.server(account))
 
     def server(self, account: Account) -> str:
         """The session that serves the account, or empty; while NATS is away as it was before."""
         record = self.get(account)
         serves = record and record.online and record.session in self._sessions.live
         return record.session if record and serves else ""
-
-    def _just_came(self, account: Account) -> bool:
-        """Whether its owner wrote the record after the last look at the sessions began."""
-        record = self.get(account)
-        changed_at_s = self._changed_at_s.get(subjects.account_key(account), 0.0)
-        return bool(record and record.online and changed_at_s > self._sessions.listed_at_s)
 
     def lives(self, session: str) -> bool:
         """Whether a session is there; while NATS is away as it was before."""
@@ -117,7 +109,6 @@ class Directory(Role):
     def _take(self, key: str, entry: Entry | None) -> None:
         if entry is None:
             self._records.pop(key, None)
-            self._changed_at_s.pop(key, None)
             return
         try:
             record = decode(entry.value, AccountRecord)
@@ -128,7 +119,5 @@ class Directory(Role):
             logger.warning("directory entry %s names another account; ignored", key)
             return
         self._records[key] = record
-        if self._known:  # what was there before may be of a session that ended long ago
-            self._changed_at_s[key] = boot_time_s()
         for callback in self._on_change:
             callback(record)
