@@ -91,7 +91,8 @@ async def r1(run: Run) -> list[Row]:
 
 
 def _row(run: Run, role: str, killer: Killer, there: Crowd, verdicts: dict[str, Verdict]) -> Row:
-    back_s, worst_s = TAKEOVER_S if role in SERVES else RESTART_S, max(killer.back_s)
+    back_s = run.within_s(TAKEOVER_S if role in SERVES else RESTART_S)
+    worst_s = max(killer.back_s)
     names = [BOTS[role]] if role in BOTS else list(BOTS.values())
     repeated = {name: repeats(there.bots[name].record) for name in names if role in BOTS}
     most = max((most_between(r, killer.killed_at) for r in repeated.values()), default=0)

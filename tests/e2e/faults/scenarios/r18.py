@@ -31,13 +31,13 @@ async def r18(run: Run) -> list[Row]:
             await loading
         await there.caught_up()
         verdicts, log = there.verdicts(), await there.log_verdict()
-    worst = max(takeovers)
+    worst, takeover_s = max(takeovers), run.within_s(TAKEOVER_S)
     clean = all(v.clean and not v.repeated for v in verdicts.values())
-    good = clean and log.clean and worst <= TAKEOVER_S and set(active) == {1}
+    good = clean and log.clean and worst <= takeover_s and set(active) == {1}
     return [
         run.row(
             f"two connectors of one account, {kills} kills of the owner: one active,"
-            f" takeover <= {TAKEOVER_S:.0f} s, 0 lost, 0 doubled in the log",
+            f" takeover <= {takeover_s:.0f} s, 0 lost, 0 doubled in the log",
             f"active at each kill: {sorted(set(active))}; takeover at most {worst:.1f} s;"
             f" {there.load.total} messages, log: {log}; "
             + "; ".join(f"{name}: {v}" for name, v in verdicts.items()),
