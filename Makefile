@@ -43,7 +43,7 @@ compose-test: $(STAMP) ## docker compose up, with stand-in images where no regis
 mutants: $(STAMP) ## Plant faults in copies; the test named for each must fail (5 minutes)
 	$(BIN)/python -m tests.mutants.run $(ARGS)
 
-faults: $(STAMP) ## Break things under load and print the table of figures (45 minutes; QUICK=1: 4)
+faults: $(STAMP) ## Break things under load and print the table of figures (an hour; QUICK=1: minutes)
 	$(BIN)/python -m tests.e2e.faults
 
 soak: $(STAMP) ## An hour of ordinary life with bots that flap; what grows is a leak (ARGS=minutes)

@@ -1,6 +1,6 @@
 """`make faults`: inject faults into real processes, and print what each came to.
 
-ONLY=R1,R5 runs these; QUICK=1 the short forms, four minutes in all; SEED=… draws the same again.
+ONLY=R1,R5 runs these; QUICK=1 the short forms, some minutes in all; SEED=… draws the same again.
 The table is also written to build/faults.json, and what every process printed to build/faults.
 """
 
