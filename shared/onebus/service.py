@@ -5,7 +5,6 @@ logged event and an answer, never a traceback to a peer.
 """
 
 import asyncio
-import gc
 import logging
 import signal
 import sys
@@ -14,6 +13,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from aiohttp import web
 
+from onebus import memory
 from onebus.errors import ActionError, InternalError, OnebusError, OutcomeUnknown
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ async def run_roles(
             await stage.start()
             started.append(stage)
         announce()
-        _forget_what_starting_left()
+        memory.forget_what_starting_left()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(role.run()) for role in roles]
             waiting = group.create_task(stopping.wait())
@@ -125,16 +125,6 @@ async def run_roles(
     finally:
         for stage in reversed(started):
             await stage.stop()
-
-
-def _forget_what_starting_left() -> None:
-    """Take what was loaded out of the garbage collector's sight.
-
-    Python looks for old garbage once it has grown by a quarter of everything that lives, and most
-    of that is modules: for hours it would not look, while connections come and go.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -189,6 +179,7 @@ def run(main: Coroutine[Any, Any, None]) -> int:
 
     An error of ours is one line on standard error, with exit code 1.
     """
+    memory.give_back_what_is_freed()
     factory = None
     try:
         import uvloop  # noqa: PLC0415

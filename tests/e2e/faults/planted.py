@@ -18,7 +18,7 @@ from connectors.sandbox import Connector
 from onebus import cli, subjects
 from onebus.action import SendMessage, Sent
 from onebus.bus import Bus
-from onebus.errors import BusError, OutcomeUnknown, PlatformUnavailable
+from onebus.errors import OnebusError, OutcomeUnknown, PlatformUnavailable
 from onebus.event import Event
 from onebus.kit import BusKit
 from onebus.ordering import Lanes, Place
@@ -42,7 +42,7 @@ def unacked() -> None:
 
     async def later(self: BusKit, event: Event, timeout_s: float) -> None:
         await asyncio.sleep(LATER_S)
-        with contextlib.suppress(BusError):
+        with contextlib.suppress(OnebusError):
             await append(self, event, timeout_s=timeout_s)
 
     async def at_once(self: BusKit, event: Event, *, timeout_s: float = 10) -> int:
