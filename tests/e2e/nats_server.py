@@ -15,16 +15,18 @@ USER, PASSWORD = "roles", "nats-password-canary"
 class NatsServer:
     """nats-server on one port and one directory, which it keeps over restarts.
 
-    `options` are further ones of its JetStream.
+    `options` are further ones of its JetStream; `sync` is when it is written to the disk.
     """
 
-    def __init__(self, folder: Path, options: str = "", port: int = 0) -> None:
+    def __init__(
+        self, folder: Path, options: str = "", port: int = 0, *, sync: str = "always"
+    ) -> None:
         self.port = port or free_port()
         self._config = folder / "nats.conf"
         self._config.write_text(
             f'listen: "127.0.0.1:{self.port}"\n'
             f'authorization {{ user: {USER}, password: "{PASSWORD}" }}\n'
-            f'jetstream {{ store_dir: "{folder / "jetstream"}", sync_interval: always\n'
+            f'jetstream {{ store_dir: "{folder / "jetstream"}", sync_interval: {sync}\n'
             f"{options} }}\n"
             'ping_interval: "2s"\nping_max: 2\n'
         )
@@ -57,11 +59,11 @@ class NatsServer:
 
 @asynccontextmanager
 async def nats_server(
-    folder: Path, *, port: int = 0, storage: Storage | None = None
+    folder: Path, *, port: int = 0, storage: Storage | None = None, sync: str = "always"
 ) -> AsyncIterator[NatsServer]:
     """A server with streams and buckets."""
     folder.mkdir(parents=True, exist_ok=True)
-    server = NatsServer(folder, port=port)
+    server = NatsServer(folder, port=port, sync=sync)
     await server.start()
     try:
         await server.set_up(storage)

@@ -26,6 +26,7 @@ RSS_MIB = 32
 SETTLE_S = 2.0
 KINDS = 3
 CAUGHT_UP_S = 60.0
+LONG_S = 600.0
 
 
 @dataclass
@@ -76,6 +77,14 @@ class Cast:
         self.phases.append((began_at, time.monotonic()))
         self.work_s.append(cpu_s(pid) - work_s)
 
+    async def long_stall(self, length_s: float) -> None:
+        """All of them stall, and read again."""
+        for reader in self.stalling:
+            reader.reads.clear()
+        await asyncio.sleep(length_s)
+        for reader in self.stalling:
+            reader.reads.set()
+
     async def caught_up(self, readers: Sequence[Reader]) -> None:
         """Wait until they have what was said up to now, or no longer."""
         last = self.said[-1] if self.said else 0.0
@@ -95,8 +104,11 @@ class Cast:
 
 
 async def r8(run: Run) -> list[Row]:
-    """Phases without and with the stalled ones in turn, so that other load is in both."""
-    length_s, rounds = (4.0, 1) if run.quick else (28.0, 5)
+    """Phases without and with the stalled ones in turn, so that other load is in both.
+
+    At the end all of them stall at once, and for long: that is for memory and loss.
+    """
+    length_s, rounds, long_s = (4.0, 1, 0.0) if run.quick else (28.0, 5, LONG_S)
     async with _cast(run) as cast, asyncio.TaskGroup() as group:
         peaks = Peaks({"frontends": cast.made["bots"].pid})
         tasks = [group.create_task(cast.speak()), group.create_task(peaks.run())]
@@ -104,8 +116,7 @@ async def r8(run: Run) -> list[Row]:
             await cast.phase(length_s)
             await cast.phase(length_s, cast.forward)
             await cast.phase(length_s, cast.pushed.ws, cast.pushed.post)
-        for reader in cast.stalling:
-            reader.reads.set()
+        await cast.long_stall(long_s)
         for task in tasks:
             task.cancel()
         await cast.caught_up([cast.forward, cast.pushed.ws, *cast.others])
@@ -116,18 +127,19 @@ async def r8(run: Run) -> list[Row]:
     }
     grown = peaks.grown_mib["frontends"]
     stalled_s = rounds * (length_s + SETTLE_S)
+    stalled = f"{stalled_s:.0f} s each and then {long_s:.0f} s together"
     return [
-        _memory(run, cast, lost, grown, stalled_s),
+        _memory(run, cast, lost, grown, stalled),
         _neighbours(run, cast, f"the {CLIENTS - 1} others", (1, cast.others)),
         _neighbours(run, cast, "reverse WS beside stalled bots", (2, [cast.healthy.ws])),
         _neighbours(run, cast, "HTTP POST beside stalled bots", (2, [cast.healthy.post])),
     ]
 
 
-def _memory(run: Run, cast: Cast, lost: dict[str, int], grown: float, stalled_s: float) -> Row:
+def _memory(run: Run, cast: Cast, lost: dict[str, int], grown: float, stalled: str) -> Row:
     return run.row(
         f"one stalled reader among {CLIENTS} WebSockets, and a stalled bot of each push transport,"
-        f" {stalled_s:.0f} s each: RSS + ≤ {RSS_MIB} MiB, the stalled resume without loss",
+        f" {stalled}: RSS + ≤ {RSS_MIB} MiB, the stalled resume without loss",
         f"frontends + {grown:.1f} MiB; of {len(cast.said)} events lost: "
         + ", ".join(f"{name} {count}" for name, count in lost.items())
         + f"; the stalled were connected {cast.forward.connected}× and {cast.pushed.ws.connected}×;"

@@ -20,6 +20,8 @@ from onebus.idmap import AT_ONCE, IdMap, Kind
 SAFE = (1 << 53) - 1
 OTHER_PROCESS_S = 120
 BATCH = 5_000
+NOT_POWER = "2m"
+"""A killed process takes nothing from the disk's cache with it, and a million syncs take long."""
 
 
 class Trip(NamedTuple):
@@ -31,15 +33,15 @@ class Trip(NamedTuple):
 
 
 async def r17(run: Run) -> list[Row]:
-    """All numbers are computed; as many as time allows are stored and asked for again."""
-    count, stored = (20_000, 4_000) if run.quick else (1_000_000, 150_000)
+    """Numbers are computed, stored, and asked for again; the short form stores a part."""
+    count, stored = (20_000, 4_000) if run.quick else (1_000_000, 1_000_000)
     seed = run.draw().getrandbits(32)
     ids = list(native_ids(seed, count))
     numbers = [native.number for native in ids]
     distinct = len({(native.scope, native.kind, native.number) for native in ids})
     in_range = sum(0 < number <= SAFE for number in numbers)
     same = await _elsewhere(seed, count) == fingerprint(iter(numbers))
-    async with nats_server(run.folder / "nats") as server:
+    async with nats_server(run.folder / "nats", sync=NOT_POWER) as server:
         trip = await _there_and_back(server, ids[:stored])
     good = distinct == in_range == count and same and trip.back == trip.agreed == stored
     return [
