@@ -22,33 +22,50 @@ AT_ONCE = 3
 """Scenarios beside each other, on a machine with two processors."""
 
 
-async def run_all(chosen: list[Scenario], report: Report, seed: int, *, quick: bool) -> None:
-    """Those that may run beside each other first, then the others one after the other."""
-    measuring, room = asyncio.Lock(), asyncio.Semaphore(AT_ONCE)
+async def run_all(chosen: list[Scenario], session: "Session", *, quick: bool) -> None:
+    """Those that may run beside each other first, then the others one after the other.
+
+    The short forms have limits that allow for other work: the others begin at once.
+    """
+    room = asyncio.Semaphore(AT_ONCE - quick)
 
     async def beside(scenario: Scenario) -> None:
         async with room:
-            await one(scenario)
+            await session.one(scenario)
 
-    async def one(scenario: Scenario) -> None:
-        folder = BUILD / "faults" / scenario.id
-        shutil.rmtree(folder, ignore_errors=True)
-        run = Run(scenario.id, folder, seed, quick, report.say, measuring)
-        started_at = time.monotonic()
-        report.say(f"----  {scenario.id}")
-        for row in await outcome(scenario, run):
-            report.add(row)
-        report.say(f"----  {scenario.id} took {time.monotonic() - started_at:.0f} s")
-        for stored in folder.rglob("jetstream"):
-            shutil.rmtree(stored, ignore_errors=True)
+    async def in_turn() -> None:
+        for scenario in (s for s in chosen if s.alone):
+            await session.one(scenario)
 
     async with asyncio.TaskGroup() as group:
-        for scenario in chosen:
-            if not scenario.alone:
-                group.create_task(beside(scenario))
-    for scenario in chosen:
-        if scenario.alone:
-            await one(scenario)
+        for scenario in (s for s in chosen if not s.alone):
+            group.create_task(beside(scenario))
+        if quick:
+            group.create_task(in_turn())
+    if not quick:
+        await in_turn()
+
+
+class Session:
+    """What all scenarios of one call have in common."""
+
+    def __init__(self, report: Report, seed: int, *, quick: bool) -> None:
+        self._report, self._seed, self._quick = report, seed, quick
+        self._measuring = asyncio.Lock()
+
+    async def one(self, scenario: Scenario) -> None:
+        """Run it, and tell the report."""
+        folder = BUILD / "faults" / scenario.id
+        shutil.rmtree(folder, ignore_errors=True)
+        say = self._report.say
+        run = Run(scenario.id, folder, self._seed, self._quick, say, self._measuring)
+        started_at = time.monotonic()
+        say(f"----  {scenario.id}")
+        for row in await outcome(scenario, run):
+            self._report.add(row)
+        say(f"----  {scenario.id} took {time.monotonic() - started_at:.0f} s")
+        for stored in folder.rglob("jetstream"):
+            shutil.rmtree(stored, ignore_errors=True)
 
 
 async def outcome(scenario: Scenario, run: Run) -> list[Row]:
@@ -73,7 +90,7 @@ def main() -> int:
     report = Report(BUILD / "faults.json")
     report.say(f"SEED={seed}")
     started_at = time.monotonic()
-    uvloop.run(run_all(chosen, report, seed, quick=quick))
+    uvloop.run(run_all(chosen, Session(report, seed, quick=quick), quick=quick))
     minutes = (time.monotonic() - started_at) / 60
     failed = report.failed
     said = f"missed: {', '.join(failed)}; SEED={seed} draws the same again" if failed else "all met"

@@ -40,9 +40,13 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 @dataclass
 class Healthy:
-    """A bot beside the malformed ones: a call and an event every few milliseconds."""
+    """A bot beside the malformed ones: a call and an event every few milliseconds.
+
+    `name`: its predecessor ended in the midst of things, and the last of them may come to this one.
+    """
 
     account: Account
+    name: str
     taken_s: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
@@ -57,8 +61,12 @@ class Healthy:
             self.taken_s.append(time.monotonic() - started_at)
             if answer["retcode"]:
                 self.failed.append(str(answer))
-            await self.account.say(f"heard {number}", user="zoe", group="calm")
-            if (heard := (await bot.event())["raw_message"]) != f"heard {number}":
+            said = f"{self.name} {number}"
+            await self.account.say(said, user="zoe", group="calm")
+            heard: str = (await bot.event())["raw_message"]
+            while not heard.startswith(self.name):
+                heard = (await bot.event())["raw_message"]
+            if heard != said:
                 self.failed.append(heard)
             await asyncio.sleep(CALM_S)
 
@@ -89,7 +97,7 @@ async def run(run: Run) -> list[Row]:
     rows = []
     async with _canary(touched) as canary, _up(run, canary) as up:
         for transport, fuzz in TRANSPORTS.items():
-            healthy = Healthy(up.account("calm"))
+            healthy = Healthy(up.account("calm"), f"beside {transport}")
             make = Malformed(run.draw(transport).getrandbits(64), canary)
             tally = await _beside(healthy, fuzz(up, make, count))
             rows.append(_row(run, up, healthy, (transport, count, tally)))
