@@ -15,6 +15,7 @@ from onebus.refusals import STORAGE_FULL, TRANSIENT
 logger = logging.getLogger(__name__)
 
 VERSION = "1"
+VERSION_KEY = "onebus.version"
 EPOCH_S = 1_767_225_600  # 2026-01-01T00:00:00Z
 SEQUENCES_PER_SECOND = 4096
 SESSION_TTL_S = 6
@@ -76,7 +77,7 @@ def _events(prefix: str, storage: Storage, first_seq: int) -> dict[str, Any]:
         # A log that is made anew must not use numbers that bots still remember.
         "first_seq": first_seq,
         "num_replicas": storage.replicas,
-        "metadata": {"onebus.version": VERSION},
+        "metadata": {VERSION_KEY: VERSION},
     }
 
 
@@ -97,7 +98,7 @@ def _deferred(prefix: str, storage: Storage, first_seq: int) -> dict[str, Any]:
         "max_consumers": 10_000,
         "first_seq": first_seq,  # cursors outlive the stream
         "num_replicas": storage.replicas,
-        "metadata": {"onebus.version": VERSION},
+        "metadata": {VERSION_KEY: VERSION},
     }
 
 
@@ -116,7 +117,7 @@ def _dead(prefix: str, storage: Storage, first_seq: int) -> dict[str, Any]:
         "max_consumers": 10_000,
         "first_seq": first_seq,
         "num_replicas": storage.replicas,
-        "metadata": {"onebus.version": VERSION},
+        "metadata": {VERSION_KEY: VERSION},
     }
 
 
@@ -136,7 +137,7 @@ def _bucket(name: str, ttl_s: float, storage: Storage) -> dict[str, Any]:
         "allow_rollup_hdrs": True,
         "deny_delete": True,
         "num_replicas": storage.replicas,
-        "metadata": {"onebus.version": VERSION},
+        "metadata": {VERSION_KEY: VERSION},
     }
 
 
@@ -157,6 +158,8 @@ async def _ensure(bus: Bus, config: dict[str, Any]) -> str:
             raise
         await _create(bus, config)
         return f"created {name}"
+    if _version(existing) > int(VERSION):  # a rolling upgrade has begun, and this is the old side
+        return f"{name} is of a newer onebus: left as it is"
     changes = {
         key: value
         for key, value in config.items()
@@ -192,6 +195,11 @@ async def _call(bus: Bus, operation: str, config: dict[str, Any] | None = None) 
             if lasting or time.monotonic() > deadline:
                 raise
         await backoff.wait()
+
+
+def _version(existing: dict[str, Any]) -> int:
+    version = str((existing.get("metadata") or {}).get(VERSION_KEY, ""))
+    return int(version) if version.isdecimal() else 0
 
 
 def _same(existing: Any, value: Any) -> bool:

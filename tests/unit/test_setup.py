@@ -81,6 +81,16 @@ async def test_an_older_version_is_migrated_with_its_data(nats: EmbeddedNats) ->
         assert all("as it should be" in line for line in await set_up(bus, Storage()))
 
 
+async def test_what_a_newer_version_made_is_left_alone(bus: Bus) -> None:
+    newer = await config(bus, "onebus_events")
+    newer |= {"max_msgs": 123, "metadata": newer["metadata"] | {"onebus.version": "2"}}
+    await bus.api("STREAM.UPDATE.onebus_events", newer)
+    lines = await set_up(bus, Storage())
+    assert "onebus_events is of a newer onebus: left as it is" in lines
+    found = await config(bus, "onebus_events")
+    assert (found["max_msgs"], found["metadata"]["onebus.version"]) == (123, "2")
+
+
 async def test_limits_may_be_changed_in_both_directions(bus: Bus) -> None:
     log = Log(bus)
     sequence = await log.append(EVENT)

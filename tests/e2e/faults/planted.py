@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.sandbox import Connector
-from onebus import cli, subjects
+from onebus import action, cli, deferred, directory, event, fence, once, subjects
 from onebus.action import SendMessage, Sent
 from onebus.bus import Bus
 from onebus.errors import OnebusError, OutcomeUnknown, PlatformUnavailable
@@ -113,8 +113,15 @@ def moody() -> None:
     setattr(Connector, "send_message", moody_send)  # noqa: B010
 
 
+def older() -> None:
+    """No fault: a process of the version before, which writes that version's schema."""
+    before = event.SCHEMA_VERSION - 1
+    for module in (action, deferred, directory, event, fence, once):
+        setattr(module, "SCHEMA_VERSION", before)  # noqa: B010
+
+
 PLANTS: dict[str, Callable[[], None]] = {
-    plant.__name__: plant for plant in (unacked, appended_anyway, two_lanes, pause, moody)
+    plant.__name__: plant for plant in (unacked, appended_anyway, two_lanes, pause, moody, older)
 }
 
 if __name__ == "__main__":
