@@ -119,5 +119,7 @@ class Directory(Role):
             logger.warning("directory entry %s names another account; ignored", key)
             return
         self._records[key] = record
+        if record.online and not self.lives(record.session):
+            self._sessions.look_soon()
         for callback in self._on_change:
             callback(record)

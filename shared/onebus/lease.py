@@ -27,6 +27,8 @@ from onebus.service import Role
 logger = logging.getLogger(__name__)
 
 LIST_S = 1.0
+LIST_AGAIN_S = 0.05
+"""Least time between two looks, whoever asks for them."""
 LOOK_S = 0.5
 STEP_S = 0.3
 PAUSE_S = 0.05
@@ -49,6 +51,11 @@ class Sessions(Role):
         self.live: set[str] = set()
         self.listed_at_s = 0.0
         self.known = asyncio.Event()
+        self._wanted = asyncio.Event()
+
+    def look_soon(self) -> None:
+        """Do not wait a whole second: somebody speaks of a session that may be new."""
+        self._wanted.set()
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call back, quickly, when other sessions live than before."""
@@ -69,7 +76,11 @@ class Sessions(Role):
                 self.known.set()
                 for callback in self._on_change if self.live != before else ():
                     callback()
-            await asyncio.sleep(LIST_S)
+            await asyncio.sleep(LIST_AGAIN_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LIST_S - LIST_AGAIN_S):
+                    await self._wanted.wait()
+            self._wanted.clear()
 
 
 class Lease:
