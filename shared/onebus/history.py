@@ -72,8 +72,7 @@ async def _read(
             case MessageReceived() | MessageSent() as event if stored.sequence <= last:
                 messages.append((stored.sequence, event))
 
-    kinds = (subjects.messages_of, subjects.recalls_of, subjects.edits_of)
-    await log.scan([where(account, chat) for where in kinds], on_event, start=first)
+    await log.scan([subjects.contents_of(account, chat)], on_event, start=first)
     return [
         Message(
             sequence,

@@ -14,6 +14,7 @@ outside is escaped, so an account called `a.b`, `*` or `>` is harmless: what is 
     passive.{platform}.{account}.{chat}
     deferred.{platform}.{account}.{id}
     dead.{target}
+    answers.{user}.{connection}.{question}
 """
 
 import re
@@ -27,8 +28,11 @@ MAX_TOKEN = 180
 EVENTS = "events.>"
 DEFERRED = "deferred.>"
 DEAD = "dead.*"
+ANSWERS = "answers"
+INBOX = "_INBOX"
 
 _OUTSIDE = re.compile(rb"[^A-Za-z0-9_-]")
+_ESCAPED = re.compile(r"[A-Za-z0-9_=-]+")
 _CATEGORY = {ev.FriendRequested: "request", ev.GroupRequested: "request"}
 
 
@@ -41,9 +45,29 @@ def escape(token: str) -> str:
     return escaped or "="
 
 
+def is_escaped(token: str) -> bool:
+    """Whether a text can stand in a subject as one token."""
+    return bool(_ESCAPED.fullmatch(token))
+
+
 def key(*tokens: str) -> str:
     """Tokens → a key of a bucket."""
     return ".".join(map(escape, tokens))
+
+
+def inbox_prefix(user: str) -> str:
+    """Below which a user of NATS receives answers; the usual one where there is no user."""
+    return f"_INBOX_{escape(user)}" if user else INBOX
+
+
+def answers_to(user: str) -> str:
+    """Below which a user of NATS receives what other services answer."""
+    return f"{ANSWERS}.{escape(user)}"
+
+
+def is_reply(subject: str, prefix: str) -> bool:
+    """Whether an answer may go there: anywhere else it would be a write, or an order to NATS."""
+    return subject.startswith((f"{prefix}.{ANSWERS}.", f"{INBOX}.", f"{INBOX}_"))
 
 
 def account_key(account: Account) -> str:
@@ -66,14 +90,9 @@ def messages_of(account: Account, chat: Chat) -> str:
     return f"{_events(account)}.message.{chat_token(chat)}.*"
 
 
-def recalls_of(account: Account, chat: Chat) -> str:
-    """Filter: the recalls in one chat."""
-    return f"{_events(account)}.notice.{chat_token(chat)}.*.recalled"
-
-
-def edits_of(account: Account, chat: Chat) -> str:
-    """Filter: the edits in one chat."""
-    return f"{_events(account)}.edit.{chat_token(chat)}.*.*"
+def contents_of(account: Account, chat: Chat) -> str:
+    """Filter: messages, edits and recalls of one chat, which alone have its token at this place."""
+    return f"{_events(account)}.*.{chat_token(chat)}.>"
 
 
 def edits(account: Account, chat: Chat, message_id: MessageId) -> str:

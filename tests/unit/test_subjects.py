@@ -149,14 +149,18 @@ def test_an_event_has_the_place_that_its_content_gives_it(event: Event, end: str
     assert subjects.of_event(event) == f"events.{shard}.sandbox.a=2Eb=2A=3E.{end}"
 
 
-def test_filters_take_the_messages_and_recalls_of_one_chat_only() -> None:
-    received, _, recalled = (subjects.of_event(event) for event, _ in EVENTS[:3])
+def test_filters_take_what_is_in_one_chat_only() -> None:
     other = Chat("group", ChatId("lobb"))
-    assert matches(subjects.messages_of(ACCOUNT, CHAT), received)
-    assert matches(subjects.recalls_of(ACCOUNT, CHAT), recalled)
-    assert not matches(subjects.messages_of(ACCOUNT, CHAT), recalled)
-    assert not matches(subjects.messages_of(ACCOUNT, other), received)
-    assert not matches(subjects.recalls_of(ACCOUNT, other), recalled)
+    for event, _ in EVENTS:
+        place = subjects.of_event(event)
+        message, edit = (
+            f".message.{subjects.chat_token(CHAT)}.",
+            f".edit.{subjects.chat_token(CHAT)}.",
+        )
+        assert matches(subjects.messages_of(ACCOUNT, CHAT), place) == (message in place)
+        inside = message in place or edit in place or place.endswith(".recalled")
+        assert matches(subjects.contents_of(ACCOUNT, CHAT), place) == inside
+        assert not matches(subjects.contents_of(ACCOUNT, other), place)
 
 
 def matches(where: str, subject: str) -> bool:

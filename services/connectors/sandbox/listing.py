@@ -38,8 +38,7 @@ async def listing(
             raise NotFound(f"there is no message {after} in this chat")
         start = known.sequence + 1
     read = _Read(limit)
-    kinds = (subjects.messages_of, subjects.recalls_of, subjects.edits_of)
-    await kit.log.scan([where(kit.account, chat) for where in kinds], read.take, start=start)
+    await kit.log.scan([subjects.contents_of(kit.account, chat)], read.take, start=start)
     return Listing(read.listed(board), read.count > limit)
 
 

@@ -199,13 +199,10 @@ class Rest:
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """What happens as it comes: everything, or the messages of one chat."""
         user, group = request.query.get("user"), request.query.get("group")
-        filters = [subjects.events_of(self._kit.account)]
+        where = subjects.events_of(self._kit.account)
         if user is not None or group is not None:
-            chat = chat_of(user, group)
-            account = self._kit.account
-            kinds = (subjects.messages_of, subjects.recalls_of, subjects.edits_of)
-            filters = [where(account, chat) for where in kinds]
-        return await self.streams.serve(request, filters)
+            where = subjects.contents_of(self._kit.account, chat_of(user, group))
+        return await self.streams.serve(request, where)
 
     async def state(self, _: web.Request) -> web.Response:
         """Everything there is, with the numbers by which OneBot bots know users and groups."""

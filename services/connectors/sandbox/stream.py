@@ -7,7 +7,6 @@ with `Last-Event-ID` misses nothing.
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
 
 from aiohttp import web
 
@@ -36,8 +35,8 @@ class Streams:
         self._kit = kit
         self._feeds: set[_Feed] = set()
 
-    async def serve(self, request: web.Request, filters: Sequence[str]) -> web.StreamResponse:
-        """Stream what the filters let through, until the client goes. Raises RateLimited."""
+    async def serve(self, request: web.Request, where: str) -> web.StreamResponse:
+        """Stream what a filter lets through, until the client goes. Raises RateLimited."""
         if len(self._feeds) >= MAX_STREAMS:
             raise RateLimited(f"{MAX_STREAMS} streams are open already")
         start = await self._start(request)
@@ -47,7 +46,7 @@ class Streams:
         feed = _Feed()
         self._feeds.add(feed)
         try:
-            async with self._kit.log.follow(filters, feed.take, start=start):
+            async with self._kit.log.follow([where], feed.take, start=start):
                 await response.prepare(request)
                 await feed.write_to(response)
         except (ConnectionError, TimeoutError):
