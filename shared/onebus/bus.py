@@ -8,22 +8,25 @@ process, error callbacks that never raise, and a watchdog for a read loop that d
 import asyncio
 import json
 import logging
-import random
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import msgspec
 import nats
 import nats.errors
 from msgspec import Struct
-from nats.aio.client import Client, Server
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from onebus import metrics
+from onebus.connection import TlsClient, cancellable, header_bytes, next_server, tls_context
 from onebus.errors import BusError, BusTimeout, BusUnavailable, Misconfigured
 from onebus.refusals import Refusals
+from onebus.settings import TlsSettings
+from onebus.subjects import inbox_prefix, is_reply
+from onebus.trouble import Troubles
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +45,17 @@ class BusOptions(Struct, frozen=True):
     user: str = ""
     password: str = ""
     prefix: str = "onebus"
-    inbox_prefix: str = "_INBOX"
+    tls: TlsSettings = TlsSettings()
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether no word may be said without TLS."""
+        return self.tls.given or any(url.startswith("tls:") for url in self.servers)
+
+    @property
+    def servers(self) -> list[str]:
+        """The address of each."""
+        return [url.strip() for url in self.url.split(",")]
 
 
 class NoResponders(BusError):
@@ -79,13 +92,13 @@ class Bus:
         self.prefix = options.prefix
         self.name = name
         self.ready = asyncio.Event()
-        self._client = Client()
+        self._client = TlsClient() if options.encrypted else Client()
         self._on_ready: list[Callable[[], None]] = []
         self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[None]] = []
+        self._awaited: set[asyncio.Future[Msg]] = set()
         self._closing = False
-        self._last_problem = ""
-        self._said: set[str] = set()
+        self._troubles = Troubles(self.where(), options.user)
         self._refusals = Refusals(lambda: self.connected)
 
     async def __aenter__(self) -> "Bus":
@@ -126,11 +139,11 @@ class Bus:
             async with asyncio.timeout(timeout_s):
                 await self.ready.wait()
         except TimeoutError:
-            raise BusUnavailable(f"no NATS at {self.where()}: {self._last_problem}") from None
+            raise BusUnavailable(f"no NATS at {self.where()}: {self._troubles.last}") from None
 
     def where(self) -> str:
         """The server's address without credentials, for people."""
-        return ", ".join(part.rpartition("@")[2] for part in self.options.url.split(","))
+        return ", ".join(part.rpartition("@")[2] for part in self.options.servers)
 
     def inbox(self) -> str:
         """A fresh subject below this client's inbox prefix."""
@@ -148,9 +161,9 @@ class Bus:
         Raises BusUnavailable: nothing was sent; NoResponders: nothing was delivered; BusTimeout:
         whether it arrived is unknown.
         """
-        self._check(len(body) + _header_bytes(headers))
+        self._check(len(body) + header_bytes(headers))
         try:
-            async with _cancellable():
+            async with cancellable():
                 return await self._client.request(subject, body, timeout=timeout_s, headers=headers)
         except nats.errors.NoRespondersError:
             raise NoResponders(subject) from None
@@ -159,13 +172,35 @@ class Bus:
         except nats.errors.Error as error:
             raise BusUnavailable(f"NATS: {error}") from error
 
-    async def publish(self, subject: str, body: bytes = b"") -> None:
-        """Send without an answer; only for what may be lost. Raises BusUnavailable."""
+    async def publish(self, subject: str, body: bytes = b"", *, reply: str = "") -> None:
+        """Send, and wait for nothing; only for what may be lost. Raises BusUnavailable."""
         self._check(len(body))
         try:
-            await self._client.publish(subject, body)
+            await self._client.publish(subject, body, reply)
         except nats.errors.Error as error:
             raise BusUnavailable(f"NATS: {error}") from error
+
+    async def answer(self, request: Msg, body: bytes) -> None:
+        """Answer who asked. Raises BusUnavailable.
+
+        An asker may write any reply subject, that of an event or of an order to NATS: what is no
+        place for answers gets none.
+        """
+        if is_reply(request.reply, self.prefix):
+            await self.publish(request.reply, body)
+        else:
+            logger.warning("a request on %s wants its answer where none belongs", request.subject)
+
+    @contextmanager
+    def awaiting(self) -> Iterator[asyncio.Future[Msg]]:
+        """For an answer; once the connection is lost it cannot come: ConnectionResetError."""
+        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        self._awaited.add(answer)
+        try:
+            yield answer
+        finally:
+            self._awaited.discard(answer)
+            answer.cancel()
 
     async def subscribe(
         self,
@@ -284,11 +319,12 @@ class Bus:
         options = self.options
         try:
             await self._client.connect(
-                servers=[url.strip() for url in options.url.split(",")],
+                servers=options.servers,
                 name=self.name,
                 user=options.user or None,
                 password=options.password or None,
-                inbox_prefix=options.inbox_prefix,
+                inbox_prefix=inbox_prefix(options.user),
+                tls=tls_context(options.tls) if options.encrypted else None,
                 error_cb=self._on_error,
                 disconnected_cb=self._on_down,
                 reconnected_cb=self._on_up,
@@ -298,7 +334,7 @@ class Bus:
                 pending_size=-1,
                 # nats-py declares seconds as int, and passes them to asyncio.sleep as they are.
                 reconnect_time_wait=cast("int", 0.5),
-                reconnect_to_server_handler=_next_server,
+                reconnect_to_server_handler=next_server,
                 ping_interval=PING_INTERVAL_S,
                 max_outstanding_pings=2,
             )
@@ -308,8 +344,7 @@ class Bus:
 
     async def _on_up(self) -> None:
         logger.info("connected to NATS at %s", self.where())
-        self._last_problem = ""
-        self._said.clear()
+        self._troubles.over()
         metrics.nats_connects.inc()
         self.ready.set()
         for callback in list(self._on_ready):
@@ -320,23 +355,13 @@ class Bus:
             logger.warning("lost NATS at %s; reconnecting", self.where())
         self.ready.clear()
         # Requests in flight would wait for their whole timeout; their answer cannot come any more.
-        for future in list(self._client._resp_map.values()):  # noqa: SLF001
+        for future in [*self._client._resp_map.values(), *self._awaited]:  # noqa: SLF001
             if not future.done():
                 future.set_exception(ConnectionResetError("NATS connection lost"))
 
     async def _on_error(self, error: Exception) -> None:
-        """Log each kind of trouble once; an exception raised here would kill the read loop."""
-        if self._closing:
-            return
-        problem = f"{type(error).__name__}: {error}"
-        # A server that refuses says why, and may reset the connection then: that explains nothing.
-        if not (self._last_problem and isinstance(error, ConnectionResetError)):
-            self._last_problem = problem
-        if problem not in self._said:  # several servers may each have one, in turns
-            self._said.add(problem)
-            hint = "; trying on (bus.url or NATS_URL says where it is)"
-            shown = "" if self.ready.is_set() else hint
-            logger.warning("NATS at %s: %s%s", self.where(), problem, shown)
+        if not self._closing:
+            self._troubles.tell(error, connected=self.ready.is_set())
 
     async def _watch(self) -> None:
         """Notice a connection that only looks alive and force a new one; end with one that ended.
@@ -348,7 +373,7 @@ class Bus:
         while True:
             await asyncio.sleep(WATCHDOG_S)
             if self._client.is_closed:
-                raise BusUnavailable(f"NATS at {self.where()} closed: {self._last_problem}")
+                raise BusUnavailable(f"NATS at {self.where()} closed: {self._troubles.last}")
             if not self.connected:
                 continue
             if not await self._round_trip(WATCHDOG_S) and self.connected:
@@ -369,32 +394,3 @@ class Bus:
             return False
         done, _ = await asyncio.wait({pong}, timeout=timeout_s)
         return bool(done)
-
-
-@asynccontextmanager
-async def _cancellable() -> AsyncIterator[None]:
-    """Cancellation holds: wait_for, which nats-py uses, forgets one that comes with the answer.
-
-    Source: https://github.com/python/cpython/issues/86296, mended in Python 3.12.
-    """
-    task = asyncio.current_task()
-    before = task.cancelling() if task else 0
-    try:
-        yield
-    finally:
-        if task and task.cancelling() > before:
-            raise asyncio.CancelledError
-
-
-def _header_bytes(headers: dict[str, str] | None) -> int:
-    """How many bytes headers take; the server counts them as part of the message."""
-    if not headers:
-        return 0
-    lines = sum(len(key) + len(value.encode()) + len(": \r\n") for key, value in headers.items())
-    return len("NATS/1.0\r\n") + lines + len("\r\n")
-
-
-def _next_server(pool: list[Server], _: dict[str, Any]) -> tuple[Server | None, float]:
-    """The server tried least, after a delay that keeps a crowd of clients apart."""
-    delay_s = random.uniform(0.1, 0.8)  # noqa: S311
-    return min(pool, key=lambda server: server.reconnects, default=None), delay_s

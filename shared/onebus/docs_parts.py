@@ -27,7 +27,7 @@ from onebus.event import Chat, Event, User, group_chat, private_chat
 from onebus.idmap import Native, number_of
 from onebus.ids import Account, AccountId, ChatId, MessageId, Platform, UserId
 from onebus.segment import Segment
-from onebus.settings import BusSettings, Settings
+from onebus.settings import BusSettings, Settings, TlsSettings
 
 _ACCOUNT = Account(Platform("sandbox"), AccountId("demo"))
 _ALICE = User(UserId("alice"), "Alice")
@@ -70,7 +70,9 @@ def _settings() -> str:
 
 
 def _bus_settings() -> str:
-    return _keys(BusSettings, prefix="bus.")
+    own = _rows(BusSettings, prefix="bus.", without=("tls",))
+    files = _rows(TlsSettings, prefix="bus.tls.")
+    return table(("key", "value", "default", "meaning"), [*own, *files])
 
 
 def _protocol_settings() -> str:
@@ -97,15 +99,19 @@ def _entry_settings() -> str:
     return table(("key", "in", "value", "default", "meaning"), rows)
 
 
-def _keys(kind: type[Struct], *, prefix: str = "", without: Sequence[str] = ()) -> str:
-    fields = [field for field in structs.fields(kind) if field.name not in without]
-    rows = [
-        (f"`{prefix}{f.name}`", _type_words(f.type), _default(f), _description(f.type))
-        for f in fields
-    ]
+def _keys(kind: type[Struct], *, without: Sequence[str] = ()) -> str:
+    rows = _rows(kind, without=without)
     if not any(row[3] for row in rows):
         return table(("key", "value", "default"), [row[:3] for row in rows])
     return table(("key", "value", "default", "meaning"), rows)
+
+
+def _rows(kind: type[Struct], *, prefix: str = "", without: Sequence[str] = ()) -> list[Row]:
+    fields = [field for field in structs.fields(kind) if field.name not in without]
+    return [
+        (f"`{prefix}{f.name}`", _type_words(f.type), _default(f), _description(f.type))
+        for f in fields
+    ]
 
 
 def _default(field: structs.FieldInfo) -> str:

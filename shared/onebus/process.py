@@ -251,7 +251,7 @@ async def _serve(settings: Settings, roles: Sequence[Role], listener: Listener) 
 
 
 def _options(bus: BusSettings) -> BusOptions:
-    return BusOptions(",".join(bus_urls(bus)), bus.user, bus.password, bus.prefix)
+    return BusOptions(",".join(bus_urls(bus)), bus.user, bus.password, bus.prefix, bus.tls)
 
 
 def _storage(bus: BusSettings) -> Storage:

@@ -18,6 +18,21 @@ _REPLICAS = (1, 3, 5)
 _DURATION = re.compile(r"always|[1-9][0-9]*(ms|s|m)")
 
 
+class TlsSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Files in PEM form, for a NATS that is reached by TLS."""
+
+    ca: Annotated[
+        str, Meta(description="CA that signed the server's certificate; empty: the system's")
+    ] = ""
+    cert: Annotated[str, Meta(description="Our own certificate, if the server asks for one")] = ""
+    key: Annotated[str, Meta(description="Its key, where that is in a file of its own")] = ""
+
+    @property
+    def given(self) -> bool:
+        """Whether any of it is."""
+        return bool(self.ca or self.cert)
+
+
 class BusSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How to reach NATS, and what its log keeps; the environment's NATS_URL goes before `url`."""
 
@@ -26,6 +41,9 @@ class BusSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
     user: Annotated[str, Meta(description="Name at the server")] = ""
     password: Annotated[str, Meta(description="Password at the server")] = ""
+    tls: Annotated[
+        TlsSettings, Meta(description="Certificates, for tls:// (`ca`, `cert`, `key`)")
+    ] = TlsSettings()
     prefix: Annotated[str, Meta(description="First token of subjects, in names of streams")] = (
         "onebus"
     )
@@ -82,6 +100,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
             yield "secret_key", "shorter than 16 characters; openssl rand -hex 32 makes a good one"
         if not all(_has_scheme(url, _BUS_SCHEMES) for url in bus_urls(self.bus)):
             yield "bus.url", "expected nats://host:port (or tls://, ws://, wss://)"
+        if self.bus.tls.key and not self.bus.tls.cert:
+            yield "bus.tls.cert", "a key is given, and no certificate to go with it"
         if not _NAME.fullmatch(self.bus.prefix):
             yield "bus.prefix", "expected letters, digits, - and _ only"
         if not _DURATION.fullmatch(self.bus.sync_interval):

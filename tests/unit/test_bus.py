@@ -182,7 +182,7 @@ async def test_before_the_first_connection_everything_says_that_nats_is_away() -
 async def test_nats_may_start_after_its_clients(nats: EmbeddedNats) -> None:
     await kill(nats)
     async with Bus(nats.options(), "test") as bus:
-        await eventually(lambda: bool(bus._last_problem))
+        await eventually(lambda: bool(bus._troubles.last))
         await nats.start()
         await bus.wait_ready(10)
         assert await set_up(bus, Storage())

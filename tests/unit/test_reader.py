@@ -340,7 +340,7 @@ async def test_a_reader_may_start_before_nats(nats: EmbeddedNats, bus: Bus) -> N
         Bus(nats.options(), "early") as early,
         Reader(early, STREAM, [everything_of("a")], taken, start=1) as reader,
     ):
-        await eventually(lambda: bool(early._last_problem))
+        await eventually(lambda: bool(early._troubles.last))
         await nats.start()
         await asyncio.wait_for(reader.caught_up.wait(), 10)
     assert taken.sequences == stored

@@ -1,0 +1,77 @@
+"""What nats-py lacks beneath a connection: TLS without a way around it, servers in turn, …"""
+
+import asyncio
+import random
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import nats.errors
+from nats.aio.client import Client, Server
+
+from onebus.errors import Misconfigured
+from onebus.settings import TlsSettings
+
+
+def tls_context(files: TlsSettings) -> ssl.SSLContext:
+    """Whom we trust, and who we are; without a `ca` the system's. Raises Misconfigured."""
+    try:
+        made = ssl.create_default_context(cafile=files.ca or None)
+    except (OSError, ssl.SSLError) as error:
+        raise _wrong("ca", files.ca, error) from error
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    if files.cert:
+        try:
+            made.load_cert_chain(files.cert, files.key or None)
+        except (OSError, ssl.SSLError) as error:
+            raise _wrong("cert", f"{files.cert} with {files.key or 'itself'}", error) from error
+    return made
+
+
+class TlsClient(Client):
+    """nats-py's client that says nothing of itself before the connection is encrypted.
+
+    nats-py goes on in plaintext, password and all, when a server at `tls://` offers no TLS: who
+    stands between needs only to leave a word out of the greeting.
+    """
+
+    def _connect_command(self) -> bytes:
+        writer = getattr(self._transport, "_io_writer", None)
+        if writer is not None and writer.get_extra_info("ssl_object") is None:
+            raise nats.errors.Error("the server offers no TLS, and bus.url or bus.tls asks for it")
+        return bytes(super()._connect_command())
+
+
+def next_server(pool: list[Server], _: dict[str, Any]) -> tuple[Server | None, float]:
+    """The server tried least, after a delay that keeps a crowd of clients apart."""
+    delay_s = random.uniform(0.1, 0.8)  # noqa: S311
+    return min(pool, key=lambda server: server.reconnects, default=None), delay_s
+
+
+@asynccontextmanager
+async def cancellable() -> AsyncIterator[None]:
+    """Cancellation holds: wait_for, which nats-py uses, forgets one that comes with the answer.
+
+    Source: https://github.com/python/cpython/issues/86296, mended in Python 3.12.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        yield
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
+
+
+def header_bytes(headers: dict[str, str] | None) -> int:
+    """How many bytes headers take; the server counts them as part of the message."""
+    if not headers:
+        return 0
+    lines = sum(len(key) + len(value.encode()) + len(": \r\n") for key, value in headers.items())
+    return len("NATS/1.0\r\n") + lines + len("\r\n")
+
+
+def _wrong(key: str, files: str, error: OSError) -> Misconfigured:
+    why = error.strerror or str(error)
+    return Misconfigured(f"bus.tls.{key}: {files} cannot be used: {why}; give PEM files")
