@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from onebus import __version__, config, installed, logging, process
+from onebus import __version__, config, credentials, installed, logging, permissions, process
 from onebus.config import Source
+from onebus.credentials import Owner
 from onebus.errors import OnebusError
 from onebus.service import run
 
@@ -34,12 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_up(commands)
     _add_roles(commands)
-    bus = commands.add_parser("bus", help="look after NATS")
-    setup = bus.add_subparsers(required=True, metavar="COMMAND").add_parser(
-        "setup", help="make streams and buckets, or migrate those of an older version"
-    )
-    _with_config(setup)
-    setup.set_defaults(command=_bus_setup)
+    _add_bus(commands)
     dead = commands.add_parser("dead-letters", help="list events that bots could not be given")
     _with_config(dead)
     dead.add_argument("--json", action="store_true", help="one JSON object a line, with the event")
@@ -74,14 +70,45 @@ def _add_roles(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     frontend.set_defaults(command=_frontend)
 
 
+def _add_bus(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    bus = commands.add_parser("bus", help="look after NATS")
+    things = bus.add_subparsers(required=True, metavar="COMMAND")
+    setup = things.add_parser(
+        "setup", help="make streams and buckets, or migrate those of an older version"
+    )
+    _with_config(setup)
+    setup.add_argument(
+        "--auth",
+        nargs="*",
+        metavar="SERVICE",
+        help="only print the server's authorization block, for these services or all",
+    )
+    setup.set_defaults(command=_bus_setup)
+    drawn = things.add_parser("credentials", help="draw passwords for the services, where missing")
+    drawn.add_argument("directory", type=Path, metavar="DIR", help="one directory each below it")
+    drawn.add_argument("services", nargs="*", metavar="SERVICE", help="default: all")
+    drawn.add_argument("--owner", type=_owner, metavar="UID:GID", help="who may read the files")
+    _with_config(drawn)
+    drawn.set_defaults(command=_bus_credentials)
+
+
+def _owner(text: str) -> Owner:
+    uid, _, gid = text.partition(":")
+    return Owner(int(uid), int(gid))
+
+
 def _with_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-c", "--config", type=Path, metavar="FILE", help="default: ./config.yaml, or the example"
     )
 
 
+def _read(options: argparse.Namespace) -> Source:
+    return config.load(options.config) if options.config else config.load_default()
+
+
 def _source(options: argparse.Namespace) -> Source:
-    source = config.load(options.config) if options.config else config.load_default()
+    source = _read(options)
     settings = source.settings()
     logging.configure(settings.log_level)
     logging.keep_secrets_of(settings)
@@ -112,7 +139,22 @@ def _frontend(options: argparse.Namespace) -> int:
 
 
 def _bus_setup(options: argparse.Namespace) -> int:
+    if options.auth is not None:
+        prefix = _read(options).bus_prefix()
+        print(permissions.authorization(options.auth or _all_services(), prefix), end="")
+        return 0
     return run(process.bus_setup(_source(options), _say))
+
+
+def _bus_credentials(options: argparse.Namespace) -> int:
+    prefix = _read(options).bus_prefix()
+    services = options.services or _all_services()
+    credentials.draw(options.directory, services, prefix, _say, options.owner)
+    return 0
+
+
+def _all_services() -> tuple[str, ...]:
+    return permissions.services(installed.platforms())
 
 
 def _dead_letters(options: argparse.Namespace) -> int:

@@ -68,6 +68,17 @@ class Source:
         decoder.raise_if_wrong()
         return settings
 
+    def bus_prefix(self) -> str:
+        """`bus.prefix` alone, where the files of other settings may not be there yet.
+
+        Raises ConfigError.
+        """
+        bus = self._block("bus")
+        own = {name: node for name, node in bus.entries.items() if name == "prefix"}
+        decoder = self._decoder()
+        block = Block(0, "", {"bus": Block(bus.line, bus.key, own)})
+        return _decoded(decoder, decoder.config(block, Settings, exposed=False)).bus.prefix
+
     def accounts(self, platforms: Collection[str] | None = None) -> list[Account]:
         """The accounts in the file's order: all, or those of some platforms."""
         accounts = (parse_account(name) for name in self._root.entries if "." in name)

@@ -29,6 +29,20 @@ MAX_DEAD = 10_000
 MAX_DEAD_BYTES = 64 << 20
 ELECTION_S = 10.0
 
+BUCKETS = {
+    "accounts": 0,
+    "ids": 0,
+    "sessions": SESSION_TTL_S,
+    "claims": 0,
+    "cursors": 0,
+    "tokens": TOKENS_TTL_S,
+    "idempotency": IDEMPOTENCY_TTL_S,
+    "sandbox": 0,
+}
+"""The buckets, and for how long each keeps a key, seconds; 0: for ever."""
+PRIVATE = frozenset({"sandbox"})
+"""Buckets of one platform alone, called like it."""
+
 # What a server cannot change on a stream that exists.
 _FIXED = frozenset({"name", "storage", "retention", "first_seq", "max_consumers"})
 
@@ -45,19 +59,14 @@ class Storage(Struct, frozen=True):
 def wanted(prefix: str, storage: Storage, now_s: float) -> list[dict[str, Any]]:
     """The configuration of every stream, as the server's API takes it."""
     first_seq = int((now_s - EPOCH_S) * SEQUENCES_PER_SECOND)
-    buckets = {
-        "accounts": 0,
-        "ids": 0,
-        "sessions": SESSION_TTL_S,
-        "claims": 0,
-        "cursors": 0,
-        "tokens": TOKENS_TTL_S,
-        "idempotency": IDEMPOTENCY_TTL_S,
-        "sandbox": 0,
-    }
-    made = [_bucket(f"{prefix}_{name}", ttl_s, storage) for name, ttl_s in buckets.items()]
+    made = [_bucket(f"{prefix}_{name}", ttl_s, storage) for name, ttl_s in BUCKETS.items()]
     logs = (_events, _deferred, _dead)
     return [*(make(prefix, storage, first_seq) for make in logs), *made]
+
+
+def streams(prefix: str) -> list[str]:
+    """The name of every stream."""
+    return [config["name"] for config in wanted(prefix, Storage(), EPOCH_S)]
 
 
 def _events(prefix: str, storage: Storage, first_seq: int) -> dict[str, Any]:

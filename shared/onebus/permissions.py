@@ -1,0 +1,193 @@
+"""What each service may do at NATS: one user a service, with the subjects that its code uses.
+
+Pure: from the name of a service and the prefix of an installation. A stream is made and changed by
+`setup` alone. A connector writes and reads what is its own platform's; readers are bound by their
+filter, which is part of the subject that makes them (`onebus.reader`). Frontends read every event
+and write none. Each receives what NATS answers below an inbox of its own (`subjects.inbox_prefix`),
+and what services answer elsewhere (`onebus.answers`): so nobody needs `allow_responses`.
+
+NATS checks the subject that a client publishes to, not the reply subject that it names there; what
+follows from that, and what is done about it, is in docs/adr/0024.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from onebus import setup, subjects
+from onebus.errors import Misconfigured
+from onebus.problem import did_you_mean
+from onebus.subjects import escape
+
+SETUP = "setup"
+OPERATOR = "operator"
+CONNECTOR = "connector-"
+FRONTEND = "frontend-"
+TARGETS = ("ws-reverse", "http-post")
+"""Transports that go to bots, and claim each."""
+FRONTENDS = ("http", "ws", *TARGETS)
+
+
+class Permissions(Struct, frozen=True):
+    """The subjects of one user."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+
+def services(platforms: Iterable[str]) -> tuple[str, ...]:
+    """The services of an installation with these platforms: the names of their users."""
+    frontends = (FRONTEND + transport for transport in FRONTENDS)
+    return (SETUP, *frontends, *map(connector, platforms), OPERATOR)
+
+
+def connector(platform: str) -> str:
+    """The service that runs a platform's connector."""
+    return CONNECTOR + escape(platform)
+
+
+def is_service(name: str) -> bool:
+    """Whether a service can be called like this."""
+    try:
+        permissions(name, "onebus")
+    except Misconfigured:
+        return False
+    return True
+
+
+def permissions(service: str, prefix: str) -> Permissions:
+    """What a service's user may do. Raises Misconfigured for a name that no service has."""
+    inbox = f"{subjects.inbox_prefix(service)}.>"
+    if service == SETUP:
+        return Permissions(tuple(_setup(prefix)), (inbox,))
+    if service == OPERATOR:
+        dead = _followed(f"{prefix}_dead", f"{prefix}.{subjects.DEAD}")
+        return Permissions(tuple(dead), (inbox,))
+    if service.removeprefix(FRONTEND) in FRONTENDS and service.startswith(FRONTEND):
+        answered = f"{prefix}.{subjects.answers_to(service)}.>"
+        return Permissions(_frontend(service.removeprefix(FRONTEND), prefix), (answered, inbox))
+    token = service.removeprefix(CONNECTOR)
+    if not service.startswith(CONNECTOR) or not subjects.is_escaped(token):
+        hint = did_you_mean(service, services(()))
+        raise Misconfigured(f"no service {service!r}; {hint}, or connector-PLATFORM")
+    heard = (f"{prefix}.{kind}.{token}.>" for kind in ("actions", "passive"))
+    # A reply inside of a webhook's response is one replica's answer to another.
+    answers = (f"{prefix}.{subjects.ANSWERS}.>", inbox)
+    return Permissions((*_connector(token, prefix), *answers), (*heard, inbox))
+
+
+def password_variable(service: str) -> str:
+    """The variable of the server's configuration that stands for a service's password."""
+    name = "".join(c if c.isascii() and c.isalnum() else "_" for c in service)
+    return f"PASSWORD_{name.upper()}"
+
+
+def authorization(names: Sequence[str], prefix: str) -> str:
+    """The `authorization` block of nats-server's configuration; passwords are `$PASSWORD_…`."""
+    users = "\n".join(_user(name, permissions(name, prefix)) for name in names)
+    return f"authorization {{\n  timeout: 3\n  users: [\n{users}\n  ]\n}}\n"
+
+
+def _user(name: str, allowed: Permissions) -> str:
+    return "\n".join(
+        [
+            "    {",
+            f'      user: "{name}", password: ${password_variable(name)}',
+            "      permissions: {",
+            *_allow("publish", allowed.publish),
+            *_allow("subscribe", allowed.subscribe),
+            "      }",
+            "    }",
+        ]
+    )
+
+
+def _allow(what: str, allowed: Sequence[str]) -> list[str]:
+    lines = (f'          "{subject}"' for subject in allowed)
+    return [f"        {what}: {{ allow: [", *lines, "        ] }"]
+
+
+def _setup(prefix: str) -> Iterable[str]:
+    """It looks at, makes and changes our streams; it removes none, and reads and writes nothing."""
+    for stream in setup.streams(prefix):
+        for operation in ("INFO", "CREATE", "UPDATE"):
+            yield f"$JS.API.STREAM.{operation}.{stream}"
+
+
+def _connector(token: str, prefix: str) -> tuple[str, ...]:
+    """One platform's: its events, accounts, claims and tokens, and nothing of another's."""
+    events, deferred = f"{prefix}.events.*.{token}.>", f"{prefix}.deferred.{token}.>"
+    allowed = [events, f"{prefix}.passive.{token}.>", deferred]
+    allowed += _last(f"{prefix}_events", events)
+    allowed += _followed(f"{prefix}_events", events)
+    allowed += _followed(f"{prefix}_deferred", deferred)
+    for name in ("accounts", "sessions", "tokens", "idempotency"):
+        allowed += _kept(prefix, name, f"{token}.>")
+    for name in ("claims", "cursors"):
+        allowed += _kept(prefix, name, f"account.{token}.>")
+    allowed += _followed_keys(prefix, "claims", f"account.{token}.>")
+    if token in setup.PRIVATE:
+        allowed += [*_kept(prefix, token, ">"), *_followed_keys(prefix, token, ">")]
+    # How full the log is, and who else lives.
+    allowed += _info(f"{prefix}_events", f"KV_{prefix}_sessions")
+    return (*allowed, "$JS.API.INFO")
+
+
+def _frontend(transport: str, prefix: str) -> tuple[str, ...]:
+    """Every event, to read; actions for every account; numbers; its own bots' claims."""
+    events, stream = f"{prefix}.{subjects.EVENTS}", f"{prefix}_events"
+    allowed = [f"{prefix}.actions.>", f"{prefix}.{subjects.DEFERRED}"]
+    allowed += [f"$JS.API.DIRECT.GET.{stream}", *_last(stream, events)]
+    allowed.append(f"$JS.API.STREAM.MSG.GET.{stream}")
+    # Several accounts are read by one consumer, whose filters are not in the subject.
+    allowed += [f"$JS.API.CONSUMER.CREATE.{stream}.>", *_reading(stream)]
+    allowed += _last(f"KV_{prefix}_accounts", f"$KV.{prefix}_accounts.>")
+    allowed += _followed_keys(prefix, "accounts", ">")
+    allowed += _kept(prefix, "ids", ">")
+    allowed += _info(stream, f"KV_{prefix}_sessions")
+    if transport in TARGETS:
+        allowed += _targets(prefix)
+    if transport == "http-post":
+        allowed += _kept(prefix, "idempotency", "quick.target.>")
+    return tuple(allowed)
+
+
+def _targets(prefix: str) -> Iterable[str]:
+    """Bots that we go to: who serves them, how far they are, what they were not given."""
+    yield f"{prefix}.{subjects.DEAD}"
+    yield from _kept(prefix, "sessions", "frontend.>")
+    yield from _kept(prefix, "cursors", "target.>")
+    yield from _kept(prefix, "claims", "target.>")
+    yield from _followed_keys(prefix, "claims", "target.>")
+
+
+def _kept(prefix: str, bucket: str, keys: str) -> Iterable[str]:
+    """Keys of a bucket, to write and to read one at a time."""
+    subject = f"$KV.{prefix}_{bucket}.{keys}"
+    yield subject
+    yield from _last(f"KV_{prefix}_{bucket}", subject)
+
+
+def _followed_keys(prefix: str, bucket: str, keys: str) -> Iterable[str]:
+    return _followed(f"KV_{prefix}_{bucket}", f"$KV.{prefix}_{bucket}.{keys}")
+
+
+def _last(stream: str, subject: str) -> Iterable[str]:
+    """The last entry of each of these subjects."""
+    yield f"$JS.API.DIRECT.GET.{stream}.{subject}"
+
+
+def _followed(stream: str, subject: str) -> Iterable[str]:
+    """All entries of these subjects, by a reader with one filter below them."""
+    yield f"$JS.API.CONSUMER.CREATE.{stream}.*.{subject}"
+    yield from _reading(stream)
+
+
+def _reading(stream: str) -> Iterable[str]:
+    """What a reader says once it is made."""
+    yield f"$JS.API.CONSUMER.DELETE.{stream}.*"
+    yield f"$JS.FC.{stream}.>"
+
+
+def _info(*streams: str) -> Iterable[str]:
+    return (f"$JS.API.STREAM.INFO.{stream}" for stream in streams)
