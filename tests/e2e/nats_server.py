@@ -15,17 +15,24 @@ USER, PASSWORD = "roles", "nats-password-canary"
 class NatsServer:
     """nats-server on one port and one directory, which it keeps over restarts.
 
-    `options` are further ones of its JetStream; `sync` is when it is written to the disk.
+    `options` are further ones of its JetStream; `sync` is when it is written to the disk; `auth` is
+    what its configuration says of users, in place of the one who may do everything.
     """
 
     def __init__(
-        self, folder: Path, options: str = "", port: int = 0, *, sync: str = "always"
+        self,
+        folder: Path,
+        options: str = "",
+        port: int = 0,
+        *,
+        sync: str = "always",
+        auth: str = f'authorization {{ user: {USER}, password: "{PASSWORD}" }}',
     ) -> None:
         self.port = port or free_port()
         self._config = folder / "nats.conf"
         self._config.write_text(
             f'listen: "127.0.0.1:{self.port}"\n'
-            f'authorization {{ user: {USER}, password: "{PASSWORD}" }}\n'
+            f"{auth}\n"
             f'jetstream {{ store_dir: "{folder / "jetstream"}", sync_interval: {sync}\n'
             f"{options} }}\n"
             'ping_interval: "2s"\nping_max: 2\n'
