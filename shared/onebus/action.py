@@ -5,87 +5,49 @@ connector declares a capability by overriding the method named as the action's t
 (`onebus.connector.Connector`).
 """
 
-from collections.abc import Mapping
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from onebus.errors import ErrorData
-from onebus.event import SCHEMA_VERSION, Chat, Membership, Role, User
+from onebus.event import SCHEMA_VERSION, Chat, Role, User
 from onebus.ids import Account, ChatId, MessageId, UserId
+from onebus.results import (
+    Credentials,
+    Group,
+    HistoryMessage,
+    HonorHolder,
+    HonorKind,
+    Honors,
+    MediaFile,
+    Member,
+    NativeAnswer,
+    Sent,
+)
 from onebus.segment import Node, Segments
 
+__all__ = [
+    "ACTIONS",
+    "Action",
+    "AnyAction",
+    "Credentials",
+    "Group",
+    "HistoryMessage",
+    "HonorHolder",
+    "HonorKind",
+    "Honors",
+    "MediaFile",
+    "Member",
+    "NativeAnswer",
+    "Request",
+    "Response",
+    "Sent",
+    "action_name",
+    "result_type",
+]
+
 R = TypeVar("R")
-
-HonorKind: TypeAlias = Literal["talkative", "performer", "legend", "strong_newbie", "emotion"]
-
-
-class Sent(Struct, frozen=True, omit_defaults=True):
-    """A message went out: its native id, and its number in the log.
-
-    `sequence` is None when the platform took the message and the log did not. `degraded` names
-    segments that the platform cannot show and that went out as text.
-    """
-
-    message: MessageId
-    sequence: int | None = None
-    degraded: tuple[str, ...] = ()
-
-
-class Group(Struct, frozen=True, omit_defaults=True):
-    """A group that the account is in; `max_members` is at least the number of members."""
-
-    id: ChatId
-    name: str = ""
-    members: int = 0
-    max_members: int = 0
-
-
-class Member(Struct, frozen=True, omit_defaults=True):
-    """A user in a group."""
-
-    user: User
-    membership: Membership
-
-
-class HistoryMessage(Struct, frozen=True, omit_defaults=True):
-    """A message that the platform remembers."""
-
-    message: MessageId
-    sender: User
-    time_ms: int
-    segments: Segments
-
-
-class HonorHolder(Struct, frozen=True, omit_defaults=True):
-    """Who has an honor of a group; `days`: for how many, where that is counted."""
-
-    user: User
-    avatar: str = ""
-    description: str = ""
-    days: int = 0
-
-
-class Honors(Struct, frozen=True, omit_defaults=True):
-    """A group's honors; `holders` has the kinds that were asked for, past holders included."""
-
-    holders: Mapping[HonorKind, tuple[HonorHolder, ...]] = {}
-    current_talkative: HonorHolder | None = None
-
-
-class Credentials(Struct, frozen=True, omit_defaults=True):
-    """What opens the platform's own web pages as the account: a secret, never logged."""
-
-    cookies: str = ""
-    csrf_token: int = 0
-
-
-class MediaFile(Struct, frozen=True, omit_defaults=True):
-    """Where a picture or voice message can be had now: a local path, or an address."""
-
-    file: str
-    url: str = ""
 
 
 class Action(Struct, Generic[R], frozen=True, omit_defaults=True, tag_field="type"):
@@ -328,6 +290,17 @@ class ClearCache(Action[None], frozen=True, tag="clear_cache"):
     """Throw away what the connector keeps of the platform."""
 
 
+class CallNative(Action[NativeAnswer], frozen=True, tag="call_native"):
+    """Call something that the model has no word for, in the words of a bot standard.
+
+    Only where the platform itself speaks that standard (`Connector.speaks`); ids are native.
+    """
+
+    protocol: str
+    name: str
+    params: dict[str, Any] = {}
+
+
 AnyAction: TypeAlias = (
     SendMessage
     | RecallMessage
@@ -362,6 +335,7 @@ AnyAction: TypeAlias = (
     | GetMedia
     | Restart
     | ClearCache
+    | CallNative
 )
 ACTIONS: tuple[type[Action[Any]], ...] = get_args(AnyAction)
 

@@ -205,6 +205,13 @@ class Connector(ABC, Generic[C]):
     webhook.
     """
 
+    speaks: ClassVar[str] = ""
+    """The bot standard that the platform itself speaks, such as `onebot.v11`, if it is one.
+
+    There its numbers are its ids, and a frontend of the same standard hands through what the model
+    has no word for: calls by `call_native`, events as `NativeEvent` and `extra`.
+    """
+
     page: ClassVar[str] = ""
     """Path of a page for people below `/{platform}/{account}`, if there is one."""
 
@@ -368,12 +375,20 @@ class Connector(ABC, Generic[C]):
         """Throw away what is kept of the platform."""
         raise _unsupported(self, action)
 
+    async def call_native(self, action: act.CallNative) -> act.NativeAnswer:
+        """Call the platform in its own words; a refusal of the platform is an answer too."""
+        raise _unsupported(self, action)
+
 
 def capabilities(connector: type[Connector[Any]]) -> tuple[str, ...]:
-    """The actions that a connector overrides, by name, then `send:{segment}` for what it shows."""
+    """The actions that a connector overrides, by name, then `send:{segment}` for what it shows.
+
+    At the end `speaks:{standard}` where the platform itself speaks one.
+    """
     names = (action_name(kind) for kind in act.ACTIONS)
     actions = (n for n in names if getattr(connector, n) is not getattr(Connector, n))
-    return (*actions, *(f"send:{segment}" for segment in connector.sends))
+    speaks = (f"speaks:{connector.speaks}",) if connector.speaks else ()
+    return (*actions, *(f"send:{segment}" for segment in connector.sends), *speaks)
 
 
 def _unsupported(connector: Connector[Any], action: Action[Any]) -> UnsupportedAction:

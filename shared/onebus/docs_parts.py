@@ -150,7 +150,7 @@ def _connectors() -> str:
 
 
 def _connector_row(platform: str, kind: type[Connector[Any]]) -> Row:
-    actions = [name for name in capabilities(kind) if not name.startswith("send:")]
+    actions = [name for name in capabilities(kind) if ":" not in name]
     paths = ["webhook"] if kind.webhook is not Connector.webhook else []
     paths += ["pages and REST"] if kind.routes is not Connector.routes else []
     return f"`{platform}`", code(*actions), code(*kind.sends), ", ".join(paths) or "none"

@@ -5,7 +5,7 @@ milliseconds and what it concerns, with native string ids; together these give i
 (`onebus.subjects.event_subject`), which a reader checks against where the event was stored.
 """
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -85,12 +85,14 @@ class _Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="t
     """Base of all events.
 
     `time_ms`: platform time, unix milliseconds. `id`: the platform's id of this event, the same at
-    every redelivery; empty where chat and message ids already say which one it is.
+    every redelivery; empty where chat and message ids already say which one it is. `extra`: what
+    else a platform that speaks a bot standard said, by that standard's name: `{"onebot.v11": {…}}`.
     """
 
     account: Account
     time_ms: int
     id: str = ""
+    extra: dict[str, dict[str, Any]] = {}
     # A factory, because a plain default would be omitted from the stored body.
     v: int = msgspec.field(default_factory=lambda: SCHEMA_VERSION)
 
@@ -312,6 +314,19 @@ class AccountChanged(_Event, frozen=True, tag="account_changed"):
     reason: str = ""
 
 
+class NativeEvent(_Event, frozen=True, tag="native_event"):
+    """Something that the model has no word for, from a platform that speaks a bot standard.
+
+    `payload` is the event as it came, in the words of `protocol`. `message`: the message of `chat`
+    that it is about, if there is one.
+    """
+
+    protocol: str
+    payload: dict[str, Any]
+    chat: Chat | None = None
+    message: MessageId | None = None
+
+
 Event: TypeAlias = (
     MessageReceived
     | MessageSent
@@ -336,5 +351,6 @@ Event: TypeAlias = (
     | HonorChanged
     | Interaction
     | AccountChanged
+    | NativeEvent
 )
 MessageEvent: TypeAlias = MessageReceived | MessageSent

@@ -12,7 +12,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -66,6 +66,35 @@ def unfold(message_id: int, near: int) -> int | None:
     turn = (near - message_id + MESSAGE_MODULUS // 2) // MESSAGE_MODULUS
     sequence = message_id + max(turn, 0) * MESSAGE_MODULUS
     return sequence if sequence > 0 else None
+
+
+class Numbering(Protocol):
+    """Numbers of users and groups, both ways."""
+
+    async def number(self, scope: str, kind: Kind, native: str) -> int:
+        """The number of a native id."""
+
+    async def numbers(self, scope: str, kind: Kind, natives: Iterable[str]) -> dict[str, int]:
+        """The numbers of many native ids."""
+
+    async def native(self, scope: str, kind: Kind, number: int) -> str | None:
+        """The native id behind a number; None if nobody has it."""
+
+
+class OwnNumbers:
+    """Of a platform whose ids are the numbers that bots know: nothing is looked up."""
+
+    async def number(self, scope: str, kind: Kind, native: str) -> int:  # noqa: ARG002
+        """The id itself."""
+        return int(native)
+
+    async def numbers(self, scope: str, kind: Kind, natives: Iterable[str]) -> dict[str, int]:  # noqa: ARG002
+        """The ids themselves."""
+        return {native: int(native) for native in natives}
+
+    async def native(self, scope: str, kind: Kind, number: int) -> str | None:  # noqa: ARG002
+        """The number itself, whether there is such a user or not."""
+        return str(number)
 
 
 class IdMap:

@@ -17,7 +17,15 @@ from msgspec.structs import replace
 from nats.nuid import NUID
 
 from onebus import subjects
-from onebus.action import Action, Request, Response, Sent, action_name, result_type
+from onebus.action import (
+    Action,
+    NativeAnswer,
+    Request,
+    Response,
+    Sent,
+    action_name,
+    result_type,
+)
 from onebus.bucket import Bucket, Conflict
 from onebus.bus import Bus
 from onebus.codec import CodecError, check_version, decode, encode
@@ -220,7 +228,7 @@ class Once:
 
 def changes(action: Action[Any]) -> bool:
     """Whether an action does something; one that only reads may be repeated as it is."""
-    return result_type(type(action)) in (type(None), Sent)
+    return result_type(type(action)) in (type(None), Sent, NativeAnswer)
 
 
 def content_of(action: Action[Any]) -> str:

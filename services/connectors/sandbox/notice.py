@@ -12,19 +12,20 @@ from typing import Any
 import msgspec
 
 from connectors.sandbox.message import Json, encode_place
-from onebus.event import Event, User
+from onebus.event import Chat, Event, User
 
 
 def encode_notice(event: Event) -> Json:
     """An event that is neither a message nor an edit or recall → the sandbox's JSON."""
-    place = encode_place(event.chat) if hasattr(event, "chat") else {"group": None, "peer": None}
+    chat: Chat | None = getattr(event, "chat", None)
+    place = encode_place(chat) if chat else {"group": None, "peer": None}
     told: Json = {
         "type": str(event.__struct_config__.tag),
         "time": event.time_ms // 1000,
         **place,
     }
     for field in event.__struct_fields__:
-        if field not in {"account", "time_ms", "id", "v", "chat"}:
+        if field not in {"account", "time_ms", "id", "v", "chat", "extra"}:
             told[field] = _plain(getattr(event, field))
     return told
 
