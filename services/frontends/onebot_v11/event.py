@@ -7,6 +7,7 @@ carries `event_id`, its sequence in the log as text: the token to resume from.
 from collections.abc import Iterator
 from typing import Literal
 
+from frontends.onebot_v11.native import PROTOCOL
 from frontends.onebot_v11.notice import NOTICES
 from frontends.onebot_v11.references import References, all_references, message_key
 from frontends.onebot_v11.to_onebot import segment_references
@@ -42,7 +43,7 @@ def to_onebot_event(event: Event, view: View, sequence: int) -> Fields | None:
     if details is None:
         return None
     head = {"time": event.time_ms // 1000, "self_id": view.self_id}
-    return head | details | {"event_id": str(sequence)}
+    return event.extra.get(PROTOCOL, {}) | head | details | {"event_id": str(sequence)}
 
 
 def lifecycle(

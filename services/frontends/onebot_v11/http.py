@@ -14,7 +14,6 @@ from frontends.onebot_v11.auth import refusal
 from frontends.onebot_v11.params import KEY
 from frontends.onebot_v11.retcode import UnknownAction, encode_answer, failed
 from frontends.onebot_v11.session import Session, Sessions
-from frontends.onebot_v11.suffix import split_form
 from onebus.codec import CodecError, decode_any
 from onebus.errors import BadParams
 from onebus.ids import Account, AccountId, Platform
@@ -64,7 +63,7 @@ class Http(Role):
             return json_error(405, text, headers={"Allow": "GET, POST"})
         action = request.match_info["action"]
         try:
-            split_form(action)
+            session.form_of(action)
         except UnknownAction as error:
             body = encode_answer(failed(error))
             return web.Response(status=404, body=body, content_type=JSON)

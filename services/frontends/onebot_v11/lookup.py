@@ -17,7 +17,7 @@ from frontends.onebot_v11.references import (
 )
 from onebus.errors import NotFound
 from onebus.event import Chat, MessageEvent, MessageReceived, MessageSent
-from onebus.idmap import FIRST_HASHED, IdMap, Kind, fold, unfold
+from onebus.idmap import FIRST_HASHED, Kind, Numbering, fold, unfold
 from onebus.ids import Account, ChatId, UserId
 from onebus.log import Log, Stored
 from onebus.segment import Node
@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 class Lookup:
     """Ids within one account. All calls raise BusError when NATS is away."""
 
-    def __init__(self, account: Account, scope: str, ids: IdMap, log: Log) -> None:
+    def __init__(self, account: Account, scope: str, ids: Numbering, log: Log) -> None:
         self._account = account
         self._scope = scope
         self._ids = ids

@@ -8,6 +8,7 @@ A notice about a message is None when that message has no number a bot could kno
 from collections.abc import Callable
 from typing import Any
 
+from frontends.onebot_v11.native import to_onebot_native
 from frontends.onebot_v11.references import message_key
 from frontends.onebot_v11.view import Fields, View, content, place
 from onebus import event as ev
@@ -271,5 +272,6 @@ NOTICES: dict[type[Event], Callable[[Any, View], Fields | None]] = {
     ev.LuckyKing: _lucky_king,
     ev.HonorChanged: _honor,
     ev.Interaction: _interaction,
+    ev.NativeEvent: to_onebot_native,
 }
 """How each kind of event reads; message events and what bots never see are not here."""

@@ -14,7 +14,6 @@ from typing import Any, Literal, TypeAlias
 from aiohttp import web
 from msgspec import Struct
 
-from frontends.onebot_v11.action import ACTIONS
 from frontends.onebot_v11.auth import Throttle
 from frontends.onebot_v11.background import Background
 from frontends.onebot_v11.call import Call
@@ -24,9 +23,10 @@ from frontends.onebot_v11.feed import Feeds, Listener, Style, Translate
 from frontends.onebot_v11.follow import Following, Interest
 from frontends.onebot_v11.frame import Frame, frame_of
 from frontends.onebot_v11.lookup import Lookup
+from frontends.onebot_v11.native import SPEAKS
 from frontends.onebot_v11.params import KEY, read_key
 from frontends.onebot_v11.retcode import Answer, accepted, failed, ok
-from frontends.onebot_v11.suffix import DeferredCall, known_name, split_form
+from frontends.onebot_v11.suffix import DeferredCall, Form, handler_of, known_name, split_form
 from frontends.onebot_v11.underway import Underway
 from frontends.onebot_v11.view import Fields, View
 from onebus import metrics, subjects
@@ -36,7 +36,7 @@ from onebus.caller import DEADLINE_S, Caller
 from onebus.codec import encode
 from onebus.directory import AccountRecord, Directory
 from onebus.errors import AccountOffline, BadParams, BusUnavailable, OnebusError
-from onebus.idmap import IdMap, scope_of
+from onebus.idmap import IdMap, OwnNumbers, scope_of
 from onebus.ids import Account, AccountId, Platform
 from onebus.log import Log, Stored
 from onebus.ordering import Lanes
@@ -118,6 +118,11 @@ class Session:
         metrics.action_seconds.labels(label).observe(time.monotonic() - started_at)
         return answer
 
+    def form_of(self, name: str) -> tuple[str, Form]:
+        """A called name → the action and its form. Raises UnknownAction."""
+        record = self._shared.directory.get(self.account)
+        return split_form(name, native=record is not None and SPEAKS in record.capabilities)
+
     @property
     def waiting(self) -> int:
         """How many calls wait for their turn or are under way."""
@@ -127,7 +132,7 @@ class Session:
         self, name: str, params: Mapping[str, Any], as_text: bool, ends_at_s: float
     ) -> Answer:
         try:
-            action, form = split_form(name)
+            action, form = self.form_of(name)
             if form == "_async":
                 self._start(action, params, as_text=as_text)
                 return self._accepted()
@@ -163,7 +168,7 @@ class Session:
     async def run(self, name: str, call: Call) -> Answer:
         """Run an action now, whatever else runs, and answer it."""
         try:
-            data = await guarded(ACTIONS[name](call), name)
+            data = await guarded(handler_of(name)(call), name)
         except OnebusError as error:
             return failed(call.failure(error))
         return data if isinstance(data, Answer) else ok(data, note="; ".join(call.notes))
@@ -260,16 +265,15 @@ class Session:
 
     async def _identify(self, record: AccountRecord) -> Identity:
         scope = scope_of(self.account.platform, record.id_scope)
-        self_id = await self._shared.ids.number(scope, "user", record.self_user.id)
+        ids = OwnNumbers() if SPEAKS in record.capabilities else self._shared.ids
+        self_id = await ids.number(scope, "user", record.self_user.id)
         holder = await self._shared.ids.claim_self(self_id, str(self.account))
         if holder != str(self.account):
             raise AccountOffline(
                 f"{self.account} and {holder} are the same user ({self_id}): serve it under one "
                 f"name; if {holder} is the old name, delete key self.{self_id} of the ids bucket"
             )
-        return Identity(
-            self_id, record, Lookup(self.account, scope, self._shared.ids, self._shared.log)
-        )
+        return Identity(self_id, record, Lookup(self.account, scope, ids, self._shared.log))
 
 
 class Sessions(Role):
