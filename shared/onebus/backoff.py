@@ -2,6 +2,9 @@
 
 import asyncio
 import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class Backoff:
@@ -23,9 +26,19 @@ class Backoff:
         least_s = max(self._first_s / 2, ceiling_s * self._fixed)
         return random.uniform(least_s, max(ceiling_s, self._first_s))  # noqa: S311
 
-    async def wait(self) -> None:
-        """Sleep for the next delay."""
-        await asyncio.sleep(self.next_s())
+    async def wait(self, at_least_s: float = 0) -> None:
+        """Sleep for the next delay, or for longer when one was asked to."""
+        await asyncio.sleep(max(self.next_s(), at_least_s))
+
+    @contextmanager
+    def trying(self, stable_s: float) -> Iterator[None]:
+        """What is tried inside has worked when it lasts for so long, however it ends."""
+        started_s = time.monotonic()
+        try:
+            yield
+        finally:
+            if time.monotonic() - started_s >= stable_s:
+                self.reset()
 
     def reset(self) -> None:
         """It worked: start small again."""
