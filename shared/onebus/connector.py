@@ -8,11 +8,13 @@ Nothing piles up here while NATS is away or slow. Who asks the platform for even
 `kit.ready()` first, each time:
 
     async def run(self) -> None:
+        cursor = self.kit.cursor("updates")
+        await cursor.load()
         while True:
             await self.kit.ready()
-            for update in await self._poll(after=self._offset):
+            for update in await self._poll(after=cursor.position):
                 await self.kit.append(decode_update(update))
-                self._offset = update.id  # only what the log has is acknowledged
+                await cursor.move(update.id)  # only what the log has is acknowledged
 
 Who is called by the platform gives its retry signal when `append` raises: BusError, or RateLimited
 when too much is on its way into the log. Without NATS `webhook` is not called: the platform is told
@@ -23,8 +25,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NoReturn, Protocol, TypeVar
 
 import aiohttp
 from aiohttp import web
@@ -32,12 +33,17 @@ from msgspec import Struct
 
 from onebus import action as act
 from onebus.action import Action, Sent, action_name
+from onebus.api import Api, Options
 from onebus.bucket import Bucket
+from onebus.cursor import Cursor
 from onebus.errors import UnsupportedAction
-from onebus.event import Chat, Event, MessageSent, User
-from onebus.ids import Account, MessageId
+from onebus.event import Event, MessageSent, User
+from onebus.ids import Account
 from onebus.log import Log
-from onebus.segment import Segments
+from onebus.pace import Limits
+from onebus.passive import Passive
+from onebus.reconnect import Connect
+from onebus.token import TokenSource
 
 C = TypeVar("C", bound=Struct)
 
@@ -70,60 +76,6 @@ class WebhookReply(Struct, frozen=True):
     content_type: str = "text/plain"
 
 
-class Offer(Protocol):
-    """A message that waits to go out inside an open webhook request."""
-
-    @property
-    def segments(self) -> Segments:
-        """What the bot wants to say."""
-
-    async def accept(self, message: MessageId) -> None:
-        """Say under which id the reply goes out; the sender's `offer` returns it."""
-
-    async def refuse(self) -> None:
-        """Leave it: to another holder, or to the push API."""
-
-
-class Held(Protocol):
-    """An open webhook request that may carry a reply."""
-
-    async def next_offer(self, timeout_s: float) -> Offer | None:
-        """The reply, or None when the bot has none in time. Each hold takes at most one."""
-
-
-class Passive(Protocol):
-    """Replies inside a webhook's response, whichever replica holds it (design: passive subject)."""
-
-    def hold(self, chat: Chat) -> AbstractAsyncContextManager[Held]:
-        """Hold a request of this chat open; enter *before* its event is appended."""
-
-    async def offer(self, chat: Chat, segments: Segments) -> MessageId | None:
-        """Hand a reply to a replica that holds a request of the chat.
-
-        None: nobody holds one, use the push API. Raises OutcomeUnknown when a holder vanished.
-        """
-
-    async def remember(self, key: str, reply: bytes) -> bool:
-        """Keep the reply of a webhook for its retries; False when there already is one."""
-
-    async def recall(self, key: str) -> bytes | None:
-        """The reply remembered under this key, at any replica, for ten minutes."""
-
-
-class Token(Struct, frozen=True):
-    """A platform's access token; unix seconds."""
-
-    value: str
-    expires_at_s: float
-
-
-class TokenSource(Protocol):
-    """Fetches a new token from the platform. Raises ActionError or SetupError."""
-
-    async def __call__(self) -> Token:
-        """A token that the platform just made."""
-
-
 class Kit(Protocol):
     """What a connector is given for its account."""
 
@@ -133,7 +85,14 @@ class Kit(Protocol):
 
     @property
     def http(self) -> aiohttp.ClientSession:
-        """The process's session for calls to the platform."""
+        """The process's session: for sockets; calls go through `api`."""
+
+    @property
+    def public_url(self) -> str:
+        """Where the platform reaches this installation, without a slash at the end; "": unknown.
+
+        The account's webhook is `{public_url}/{platform}/{account_id}/webhook`.
+        """
 
     @property
     def logger(self) -> logging.LoggerAdapter[Any]:
@@ -169,6 +128,19 @@ class Kit(Protocol):
 
         `stale`: a value that the platform just rejected; it is replaced even if it looks valid.
         """
+
+    def api(self, base_url: str, limits: Limits = ..., options: Options = ...) -> Api:
+        """The platform's HTTP API, as fast as `limits` allow; made once per account."""
+
+    def cursor(self, name: str) -> Cursor:
+        """How far the account's feed of this name is taken over.
+
+        `load` it when `run` begins, `move` it after each append. What was moved and not saved when
+        `run` ends is saved then. Conflict, when another owner moved it, may leave `run`.
+        """
+
+    async def reconnecting(self, connect: Connect, *, patience_s: float = 30) -> NoReturn:
+        """Keep a connection: `connect` is one, from dialling to its loss; see `reconnect.py`."""
 
     def bucket(self, name: str) -> Bucket:
         """State that must survive this process, in NATS."""

@@ -4,9 +4,13 @@ A cursor is one key, moved by compare-and-set, so a stale owner cannot move it. 
 most once a second or every `EVERY` steps, and at once by `save`.
 """
 
+import contextlib
 import time
 
+from onebus import subjects
 from onebus.bucket import Bucket, Conflict
+from onebus.errors import BusError
+from onebus.ids import Account
 
 EVERY = 32
 INTERVAL_S = 1.0
@@ -35,16 +39,21 @@ class Cursor:
     async def load(self) -> str | None:
         """Read where the last owner got to."""
         entry = await self._bucket.get(self._key)
-        if entry:
-            self._revision, self.position = entry.revision, entry.value.decode()
+        self._revision = entry.revision if entry else 0
+        self.position = entry.value.decode() if entry else None
+        self._steps, self._unsure = 0, None
         return self.position
 
     async def move(self, position: str) -> None:
-        """Note a new position, and save it when it is time to. Only after the log's ack."""
+        """Note a new position, and save it when it is time to. Only after the log's ack.
+
+        A save that NATS does not take is made with a later move, or by `save`.
+        """
         self.position = position
         self._steps += 1
         if self._steps >= EVERY or time.monotonic() - self._saved_at >= INTERVAL_S:
-            await self.save()
+            with contextlib.suppress(BusError):
+                await self.save()
 
     async def save(self) -> None:
         """Save the position now; when the owner stops, say."""
@@ -71,3 +80,8 @@ class Cursor:
         if entry and entry.value == self._unsure:
             self._revision = entry.revision
         self._unsure = None
+
+
+def feed_key(account: Account, name: str) -> str:
+    """The key of an account's place in one of its platform's feeds."""
+    return f"account.{subjects.account_key(account)}.feed.{subjects.escape(name)}"

@@ -8,23 +8,21 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import partial
-from logging import DEBUG, WARNING
 from typing import Any
 
-import aiohttp
 from aiohttp import web
 from msgspec import Raw, Struct
 from nats.aio.msg import Msg
 
-from onebus import __version__, directory, metrics, subjects
+from onebus import deadline, metrics, subjects
 from onebus.action import Action, Request, Response, action_name
+from onebus.announce import Announcer
 from onebus.backoff import Backoff
 from onebus.bus import Bus, TooLarge
 from onebus.caller import DEADLINE_S
 from onebus.codec import CodecError, check_version, decode, encode
 from onebus.connector import Connector, SelfInfo, WebhookRequest, capabilities
 from onebus.deferred import DeferredQueue
-from onebus.directory import AccountRecord
 from onebus.errors import (
     ActionError,
     AuthFailed,
@@ -41,10 +39,11 @@ from onebus.errors import (
 )
 from onebus.ids import Account, Platform
 from onebus.inflight import InFlight
-from onebus.kit import BusKit
+from onebus.kit import BusKit, Outside
 from onebus.lease import Lease, Sessions
 from onebus.once import Once, changes
 from onebus.ordering import Lanes
+from onebus.reconnect import STABLE_S
 from onebus.response import failed, left_s, not_owner, too_late
 from onebus.service import Role, guarded, outcome
 
@@ -82,8 +81,7 @@ class AccountHost:
         self._actions = InFlight()
         self._webhooks = InFlight()
         self._open = False
-        self._told = ""
-        """Why it was last said to be offline: the same reason is not said twice."""
+        self._announcer = Announcer(bus, kit, lambda: lease.session, capabilities(type(connector)))
 
     async def own(self) -> None:
         """Serve the account for as long as it is ours."""
@@ -99,17 +97,17 @@ class AccountHost:
             try:
                 await self._lease.sure(claim_key(self.account))
                 info = await self._opened()
-                backoff.reset()
-                await self._serve(info)
+                with backoff.trying(STABLE_S):
+                    await self._serve(info)
                 raise NotReady("its receiving ended by itself")
             except NotReady as error:
-                await self._offline(str(error))
+                await self._announcer.offline(str(error))
                 await backoff.wait()
             except AuthFailed as error:
-                await self._offline(f"{error}; trying again in {HUMAN_S:.0f} s")
+                await self._announcer.offline(f"{error}; trying again in {HUMAN_S:.0f} s")
                 await asyncio.sleep(HUMAN_S)
             except Misconfigured as error:
-                await self._offline(f"{error}; not tried again")
+                await self._announcer.offline(f"{error}; not tried again")
                 await asyncio.Event().wait()
             finally:
                 with contextlib.suppress(OnebusError):
@@ -212,44 +210,15 @@ class AccountHost:
         subject = f"{self._bus.prefix}.{subjects.actions(self.account)}"
         subscription = await self._bus.subscribe(subject, on_request)
         self._open = True
-        telling = group.create_task(self._tell(info))
-        self._told = ""
-        self._kit.logger.info("online as %s", info.user.name or info.user.id)
+        telling = group.create_task(self._announcer.online(info))
         try:
             await guarded(self.connector.run(), f"{self.account} receiving")
         finally:
             self._open = False
             telling.cancel()
+            with contextlib.suppress(OnebusError, TimeoutError):
+                await self._kit.save_cursors()
             await self._bus.drain(subscription)
-
-    async def _tell(self, info: SelfInfo) -> None:
-        """Keep our record in the directory, under the session that we have now."""
-        written = ""
-        while True:
-            session = self._lease.session
-            if session != written and self.owned():
-                with contextlib.suppress(BusError):
-                    await directory.write(self._bus, self._record(info, session))
-                    written = session
-            await asyncio.sleep(0.5)
-
-    def _record(self, info: SelfInfo, session: str) -> AccountRecord:
-        return AccountRecord(
-            account=self.account,
-            self_user=info.user,
-            id_scope=info.id_scope,
-            capabilities=capabilities(type(self.connector)),
-            version=__version__,
-            session=session,
-            online=True,
-        )
-
-    async def _offline(self, reason: str) -> None:
-        """Say why, in the log and in the directory, where the account's bots can read it."""
-        told, self._told = self._told, reason
-        self._kit.logger.log(DEBUG if told == reason else WARNING, "offline: %s", reason)
-        with contextlib.suppress(BusError):
-            await directory.mark_offline(self._bus, self.account, reason, self._kit.owned)
 
     async def _answer(self, message: Msg) -> None:
         asked = _Asked()
@@ -320,8 +289,9 @@ class AccountHost:
 
     async def _within(self, left_s: float, action: Action[Any]) -> Raw:
         try:
-            async with asyncio.timeout(left_s):
-                return Raw(encode(await getattr(self.connector, action_name(action))(action)))
+            with deadline.within(left_s):
+                async with asyncio.timeout(left_s):
+                    return Raw(encode(await getattr(self.connector, action_name(action))(action)))
         except TimeoutError:
             raise OutcomeUnknown("the platform did not answer before the deadline") from None
 
@@ -337,7 +307,7 @@ class ConnectorHost(Role):
         sessions: Sessions,
         kind: type[Connector[Any]],
         configs: Mapping[Account, Struct],
-        http: aiohttp.ClientSession,
+        outside: Outside,
         *,
         exclusive: str = "",
     ) -> None:
@@ -345,7 +315,7 @@ class ConnectorHost(Role):
         keys = map(claim_key, configs)
         self._lease = Lease(bus, self._platform, sessions, keys, exclusive=exclusive)
         self._bus = bus
-        self._http = http
+        self._outside = outside
         self._hosts = [self._host(kind, account, config) for account, config in configs.items()]
 
     def routes(self) -> Iterable[web.AbstractRouteDef]:
@@ -393,7 +363,7 @@ class ConnectorHost(Role):
         key = claim_key(account)
         synthetic = kind.event_ids == "synthetic"
         kit = BusKit(
-            self._bus, account, self._http, lambda: self._lease.owned(key), synthetic=synthetic
+            self._bus, account, self._outside, lambda: self._lease.owned(key), synthetic=synthetic
         )
         return AccountHost(self._bus, self._lease, kind(config, kit), kit)
 

@@ -6,17 +6,18 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
+from typing import NoReturn
 
 import aiohttp
+from msgspec import Struct
 
-from onebus import metrics, subjects
+from onebus import metrics
 from onebus.action import Sent
+from onebus.api import Api, Options, Way
 from onebus.backoff import Backoff
-from onebus.bucket import Bucket, Conflict
+from onebus.bucket import Bucket
 from onebus.bus import Bus
-from onebus.codec import decode, encode
-from onebus.connector import Token, TokenSource
+from onebus.cursor import Cursor, feed_key
 from onebus.errors import BusError, BusTimeout, OnebusError, RateLimited
 from onebus.event import Event, MessageSent
 from onebus.fence import Fence
@@ -24,13 +25,28 @@ from onebus.ids import Account
 from onebus.inflight import InFlight
 from onebus.log import Log
 from onebus.ordering import Lanes
+from onebus.pace import Limits, Pacer
 from onebus.passive import BusPassive
+from onebus.reconnect import Connect, Reconnecting
+from onebus.token import Tokens, TokenSource
 
-TOKEN_MARGIN_S = 300.0
 SENT_S = 10.0
 """How long what was sent may take to get into the log."""
 MAX_APPENDS = 500
 """Events of one account that may be on their way into the log; one more is refused."""
+
+
+SAVE_S = 2.0
+"""How long saving where a feed was left may take."""
+NO_LIMITS = Limits()
+DEFAULTS = Options()
+
+
+class Outside(Struct, frozen=True):
+    """How this process reaches platforms, and where they reach this installation."""
+
+    http: aiohttp.ClientSession
+    public_url: str = ""
 
 
 class AccountLogger(logging.LoggerAdapter[logging.Logger]):
@@ -52,13 +68,14 @@ class BusKit:
         self,
         bus: Bus,
         account: Account,
-        http: aiohttp.ClientSession,
+        outside: Outside,
         owned: Callable[[], bool],
         *,
         synthetic: bool = False,
     ) -> None:
         self.account = account
-        self.http = http
+        self.http = outside.http
+        self.public_url = outside.public_url.rstrip("/")
         self.logger = AccountLogger(account)
         self.log = Log(bus, ask_leader=False)
         self._fence = Fence(bus, self.log, account, owned) if synthetic else None
@@ -67,8 +84,8 @@ class BusKit:
         self._owned = owned
         self._lanes = Lanes()
         self._appends = InFlight()
-        self._tokens = Bucket(bus, "tokens")
-        self._token_locks: dict[str, asyncio.Lock] = {}
+        self._tokens = Tokens(Bucket(bus, "tokens"), account)
+        self._cursors: dict[str, Cursor] = {}
 
     async def append(self, event: Event, *, timeout_s: float = 10) -> int:
         """Write an event into the log once; see `onebus.connector.Kit`."""
@@ -140,24 +157,27 @@ class BusKit:
 
     async def token(self, name: str, source: TokenSource, *, stale: str | None = None) -> str:
         """A token shared by all replicas; see `onebus.connector.Kit`."""
-        lock = self._token_locks.setdefault(name, asyncio.Lock())
-        async with lock:
-            return await self._shared_token(name, source, stale)
+        return await self._tokens.get(name, source, stale)
 
-    async def _shared_token(self, name: str, source: TokenSource, stale: str | None) -> str:
-        key = f"{subjects.account_key(self.account)}.{subjects.escape(name)}"
-        entry = await self._tokens.get(key)
-        if entry:
-            token = decode(entry.value, Token)
-            if token.value != stale and token.expires_at_s - time.time() > TOKEN_MARGIN_S:
-                return token.value
-        fresh = await source()
-        store = partial(self._tokens.update, revision=entry.revision) if entry else None
-        try:
-            await (store or self._tokens.create)(key, encode(fresh))
-        except Conflict:  # another replica was faster; its token is the one that all use
-            return decode((await self._tokens.existing(key)).value, Token).value
-        return fresh.value
+    def api(self, base_url: str, limits: Limits = NO_LIMITS, options: Options = DEFAULTS) -> Api:
+        """The platform's HTTP API."""
+        way = Way(self.http, self._owned, self.logger)
+        return Api(way, base_url, Pacer(limits), options)
+
+    def cursor(self, name: str) -> Cursor:
+        """How far the account's feed of this name is taken over."""
+        cursor = Cursor(self.bucket("cursors"), feed_key(self.account, name))
+        return self._cursors.setdefault(name, cursor)
+
+    async def save_cursors(self) -> None:
+        """Save what was moved: receiving has ended. Raises BusError, Conflict or TimeoutError."""
+        async with asyncio.timeout(SAVE_S):
+            for cursor in self._cursors.values():
+                await cursor.save()
+
+    async def reconnecting(self, connect: Connect, *, patience_s: float = 30) -> NoReturn:
+        """Keep a connection; see `onebus.reconnect`."""
+        await Reconnecting(self.ready, self.logger, patience_s=patience_s).run(connect)
 
     def bucket(self, name: str) -> Bucket:
         """State that must survive this process."""

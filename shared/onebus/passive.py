@@ -8,7 +8,8 @@ platform's retry of the same webhook gets the same reply wherever it arrives.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
@@ -28,6 +29,46 @@ OFFER_S = 3.0
 ATTEMPTS = 3
 
 
+class Offer(Protocol):
+    """A message that waits to go out inside an open webhook request."""
+
+    @property
+    def segments(self) -> Segments:
+        """What the bot wants to say."""
+
+    async def accept(self, message: MessageId) -> None:
+        """Say under which id the reply goes out; the sender's `offer` returns it."""
+
+    async def refuse(self) -> None:
+        """Leave it: to another holder, or to the push API."""
+
+
+class Held(Protocol):
+    """An open webhook request that may carry a reply."""
+
+    async def next_offer(self, timeout_s: float) -> Offer | None:
+        """The reply, or None when the bot has none in time. Each hold takes at most one."""
+
+
+class Passive(Protocol):
+    """Replies inside a webhook's response, whichever replica holds it (design: passive subject)."""
+
+    def hold(self, chat: Chat) -> AbstractAsyncContextManager[Held]:
+        """Hold a request of this chat open; enter *before* its event is appended."""
+
+    async def offer(self, chat: Chat, segments: Segments) -> MessageId | None:
+        """Hand a reply to a replica that holds a request of the chat.
+
+        None: nobody holds one, use the push API. Raises OutcomeUnknown when a holder vanished.
+        """
+
+    async def remember(self, key: str, reply: bytes) -> bool:
+        """Keep the reply of a webhook for its retries; False when there already is one."""
+
+    async def recall(self, key: str) -> bytes | None:
+        """The reply remembered under this key, at any replica, for ten minutes."""
+
+
 class _Offered(Struct, frozen=True):
     account: Account
     chat: Chat
@@ -42,7 +83,7 @@ class _Taken(Struct, frozen=True):
 
 
 class BusOffer:
-    """A reply on offer; see `onebus.connector.Offer`."""
+    """A reply on offer; see `Offer`."""
 
     def __init__(self, bus: Bus, message: Msg, segments: Segments) -> None:
         self._bus = bus
@@ -108,7 +149,7 @@ class BusHeld:
 
 
 class BusPassive:
-    """`onebus.connector.Passive` over NATS."""
+    """`Passive` over NATS."""
 
     def __init__(self, bus: Bus, account: Account) -> None:
         self._bus = bus
@@ -126,7 +167,7 @@ class BusPassive:
             await held.close()
 
     async def offer(self, chat: Chat, segments: Segments) -> MessageId | None:
-        """Hand a reply to a holder; see `onebus.connector.Passive`."""
+        """Hand a reply to a holder; see `Passive`."""
         body = encode(_Offered(self._account, chat, segments))
         for _ in range(ATTEMPTS):
             try:

@@ -28,6 +28,7 @@ from onebus.frontend import FrontendKit
 from onebus.health import Health
 from onebus.host import ConnectorHost
 from onebus.ids import Account, Platform
+from onebus.kit import Outside
 from onebus.lease import Sessions
 from onebus.listener import Listener, ListenOptions
 from onebus.logging import keep_secret, keep_secrets_of
@@ -179,10 +180,11 @@ def _hosts(
     exclusive: str,
 ) -> list[ConnectorHost]:
     hosts = []
+    outside = Outside(http, source.settings().public_url)
     for platform in platforms:
         kind = installed.connector_class(platform)
         configs = {a: _config(source, a, kind) for a in source.accounts([Platform(platform)])}
-        hosts.append(ConnectorHost(bus, sessions, kind, configs, http, exclusive=exclusive))
+        hosts.append(ConnectorHost(bus, sessions, kind, configs, outside, exclusive=exclusive))
     return hosts
 
 

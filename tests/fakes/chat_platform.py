@@ -18,6 +18,7 @@ from onebus.embedded import EmbeddedNats
 from onebus.event import User, group_chat
 from onebus.host import ConnectorHost
 from onebus.ids import ChatId, MessageId, UserId, parse_account
+from onebus.kit import Outside
 from onebus.lease import Sessions
 from onebus.segment import Text, plain_text
 from onebus.service import Role
@@ -85,7 +86,7 @@ class Replica:
     ) -> None:
         self.bus = bus
         self.sessions = Sessions(bus)
-        self.host = ConnectorHost(bus, self.sessions, kind, {ACCOUNT: Config()}, http)
+        self.host = ConnectorHost(bus, self.sessions, kind, {ACCOUNT: Config()}, Outside(http))
         self.tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:

@@ -19,7 +19,7 @@ from onebus.embedded import EmbeddedNats
 from onebus.errors import BusUnavailable, RateLimited
 from onebus.event import MessageReceived, MessageSent, User, private_chat
 from onebus.ids import MessageId, UserId
-from onebus.kit import BusKit
+from onebus.kit import BusKit, Outside
 from onebus.log import Log
 from onebus.segment import Text, plain_text
 
@@ -178,7 +178,7 @@ async def test_a_webhook_is_told_to_come_again_at_once(
 @pytest.fixture
 async def kit(bus: Bus) -> AsyncIterator[BusKit]:
     async with aiohttp.ClientSession() as http:
-        yield BusKit(bus, ACCOUNT, http, lambda: True)
+        yield BusKit(bus, ACCOUNT, Outside(http), lambda: True)
 
 
 @pytest.fixture

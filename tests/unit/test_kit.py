@@ -9,13 +9,13 @@ import pytest
 from tests.fakes.outage import kill, outage
 
 from onebus.bus import Bus
-from onebus.connector import Token
 from onebus.embedded import EmbeddedNats
 from onebus.errors import BusUnavailable, PlatformUnavailable
 from onebus.event import MessageReceived, MessageSent, User, private_chat
 from onebus.ids import MessageId, UserId, parse_account
-from onebus.kit import TOKEN_MARGIN_S, BusKit
+from onebus.kit import BusKit, Outside
 from onebus.segment import Text
+from onebus.token import Token
 
 ACCOUNT = parse_account("wechat.my.mp")
 ALICE = User(UserId("alice"))
@@ -24,7 +24,7 @@ ALICE = User(UserId("alice"))
 @pytest.fixture
 async def kit(bus: Bus) -> AsyncIterator[BusKit]:
     async with aiohttp.ClientSession() as http:
-        yield BusKit(bus, ACCOUNT, http, lambda: True)
+        yield BusKit(bus, ACCOUNT, Outside(http), lambda: True)
 
 
 def received(number: int, chat: str = "alice") -> MessageReceived:
@@ -127,32 +127,33 @@ class Platform:
 
 
 async def test_replicas_share_a_token(bus: Bus, kit: BusKit) -> None:
-    platform, other = Platform(), BusKit(bus, ACCOUNT, kit.http, lambda: True)
+    platform, other = Platform(), BusKit(bus, ACCOUNT, Outside(kit.http), lambda: True)
     tokens = await asyncio.gather(*(k.token("main", platform) for k in (kit, kit, kit)))
     assert set(tokens) == {"token-1"}
     assert await other.token("main", platform) == "token-1"
     assert await other.token("other", platform) == "token-2"
-    elsewhere = BusKit(bus, parse_account("wechat.b"), kit.http, lambda: True)
+    elsewhere = BusKit(bus, parse_account("wechat.b"), Outside(kit.http), lambda: True)
     assert await elsewhere.token("main", platform) == "token-3"
 
 
 async def test_a_rejected_token_is_replaced_once(bus: Bus, kit: BusKit) -> None:
-    platform, other = Platform(), BusKit(bus, ACCOUNT, kit.http, lambda: True)
+    platform, other = Platform(), BusKit(bus, ACCOUNT, Outside(kit.http), lambda: True)
     assert await kit.token("main", platform) == "token-1"
     assert await kit.token("main", platform, stale="token-1") == "token-2"
     assert await other.token("main", platform, stale="token-1") == "token-2"
     assert platform.given == 2
 
 
-async def test_a_token_near_its_end_is_replaced_and_racing_replicas_end_with_one(
+async def test_a_token_at_its_end_is_replaced_and_racing_replicas_end_with_one(
     bus: Bus, kit: BusKit
 ) -> None:
-    old, platform = Platform(lasts_s=TOKEN_MARGIN_S - 1), Platform()
+    old, platform = Platform(lasts_s=0), Platform()
     assert await kit.token("main", old) == "token-1"
-    replicas = [BusKit(bus, ACCOUNT, kit.http, lambda: True) for _ in range(5)]
+    replicas = [BusKit(bus, ACCOUNT, Outside(kit.http), lambda: True) for _ in range(5)]
     tokens = await asyncio.gather(*(replica.token("main", platform) for replica in replicas))
     assert len(set(tokens)) == 1
     assert await kit.token("main", platform) == tokens[0]
+    assert platform.given == 1
 
 
 async def test_a_source_that_fails_leaves_the_next_try_open(kit: BusKit) -> None:
@@ -171,5 +172,5 @@ def test_log_lines_name_the_account(kit: BusKit, caplog: pytest.LogCaptureFixtur
 
 async def test_ownership_is_asked_anew_each_time(bus: Bus, kit: BusKit) -> None:
     answers = iter([True, False])
-    fenced = BusKit(bus, ACCOUNT, kit.http, lambda: next(answers))
+    fenced = BusKit(bus, ACCOUNT, Outside(kit.http), lambda: next(answers))
     assert [fenced.owned(), fenced.owned()] == [True, False]

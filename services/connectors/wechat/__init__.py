@@ -105,7 +105,7 @@ class Connector(connector.Connector[configuration.Config]):
         messages = tuple(MessageId(f"cs-{uuid.uuid4().hex}") for _ in drafts)
         for number, draft in enumerate(drafts):
             try:
-                await self._push_one(chat, draft)
+                await self._api.send(custom_message(chat.id, draft))
             except ActionError as error:
                 if number == 0:
                     raise
@@ -114,11 +114,6 @@ class Connector(connector.Connector[configuration.Config]):
                     f"{number} of {len(drafts)} parts were sent, then: {error}"
                 ) from error
         return await self.kit.append_sent(self._events(chat, drafts, messages), degraded=degraded)
-
-    async def _push_one(self, chat: Chat, draft: Draft) -> None:
-        if not self.kit.owned():
-            raise PlatformUnavailable(f"{self.kit.account} has moved to another process")
-        await self._api.send(custom_message(chat.id, draft))
 
     def _events(
         self, chat: Chat, drafts: Sequence[Draft], messages: tuple[MessageId, ...]

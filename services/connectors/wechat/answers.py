@@ -26,8 +26,6 @@ TOKEN_REJECTED = frozenset({40001, 40014, 42001})
 QUOTA_USED_UP = frozenset({45009, 45011})
 
 _IP = re.compile(r"(?<![\w:.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])")
-_NOT_PRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
-_MAX_TEXT = 200
 _SEXES: dict[int, Sex] = {1: "male", 2: "female"}
 
 
@@ -79,15 +77,8 @@ def decode_user(answer: UserAnswer, openid: str) -> User:
     return User(UserId(openid), name, _SEXES.get(answer.sex, "unknown"), remark=answer.remark)
 
 
-def printable(text: str, *secrets: str) -> str:
-    """A platform's text for people and logs: one short line without secrets or controls."""
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "***")
-    return _NOT_PRINTABLE.sub(" ", text)[:_MAX_TEXT].strip()
-
-
 def action_error(errcode: int, errmsg: str) -> ActionError:
-    """An error code of an action → our error. `errmsg` is printable already."""
+    """An error code of an action → our error. `errmsg` is fit to be shown already."""
     said = f"WeChat error {errcode}: {errmsg}"
     match errcode:
         case -1:

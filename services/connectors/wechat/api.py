@@ -1,15 +1,9 @@
-"""Calls of the platform's HTTP API, with the token that all replicas share.
-
-The access token travels in the query, and exceptions of aiohttp carry URLs: none of them leaves
-this module, not even as the cause or context of ours.
-"""
+"""Calls of the platform's HTTP API, with the token that all replicas share."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-import aiohttp
-from msgspec import Struct
-from yarl import URL
+from msgspec.structs import replace
 
 from connectors.wechat.answers import (
     TOKEN_REJECTED,
@@ -20,21 +14,19 @@ from connectors.wechat.answers import (
     UserAnswer,
     action_error,
     in_action,
-    printable,
     setup_error,
 )
 from connectors.wechat.config import Config
-from onebus.codec import CodecError, decode, encode
-from onebus.connector import Kit, Token
+from onebus.api import Call, Options
+from onebus.connector import Kit
 from onebus.errors import (
     ActionError,
     BusError,
     NotReady,
-    OutcomeUnknown,
     PlatformUnavailable,
-    RateLimited,
     SetupError,
 )
+from onebus.token import Token
 
 A = TypeVar("A", bound=Answer)
 
@@ -42,16 +34,6 @@ BATCH = 100
 """Most users of one `user/info/batchget`."""
 
 _CONTROLS = bytes(c for c in range(32))
-
-
-class Call(Struct, frozen=True):
-    """One call; `writes`: whether it changes something, so that it must not be repeated blindly."""
-
-    method: str
-    path: str
-    query: Mapping[str, str] = {}
-    body: Any = None
-    writes: bool = False
 
 
 class Api:
@@ -62,6 +44,8 @@ class Api:
         self._kit = kit
         # Named after the app: a token of the app configured before must not be used for this one.
         self._token_name = f"access_token-{config.app_id}"
+        options = Options("WeChat", (config.app_secret,), config.request_timeout_s)
+        self._http = kit.api(config.api_base, options=options)
 
     async def token(self, stale: str | None = None) -> str:
         """The access token; another one than `stale`. Raises NotReady or AuthFailed.
@@ -79,7 +63,7 @@ class Api:
 
         Source: https://developers.weixin.qq.com/doc/service/en/api/customer/message/api_sendcustommessage.html
         """
-        call = Call("POST", "/cgi-bin/message/custom/send", body=message, writes=True)
+        call = Call("POST", "/cgi-bin/message/custom/send", json=message, writes=True)
         await self._call(call, Answer)
 
     async def user(self, openid: str) -> UserAnswer:
@@ -96,7 +80,7 @@ class Api:
         Source: https://developers.weixin.qq.com/doc/service/en/api/usermanage/userinfo/api_batchuserinfo.html
         """
         body = {"user_list": [{"openid": openid, "lang": "zh_CN"} for openid in openids]}
-        call = Call("POST", "/cgi-bin/user/info/batchget", body=body)
+        call = Call("POST", "/cgi-bin/user/info/batchget", json=body)
         return (await self._call(call, BatchAnswer)).user_info_list
 
     async def followers(self) -> list[str]:
@@ -127,7 +111,7 @@ class Api:
             token = await self._token_in_action(token)
             answer = await self._request(call, token, kind)
         if answer.errcode:
-            said = printable(answer.errmsg, token, self._config.app_secret)
+            said = self._http.clean(answer.errmsg, token)
             raise action_error(answer.errcode, said)
         return answer
 
@@ -156,13 +140,13 @@ class Api:
             "secret": self._config.app_secret,
             "force_refresh": forced,
         }
-        call = Call("POST", "/cgi-bin/stable_token", body=body)
+        call = Call("POST", "/cgi-bin/stable_token", json=body)
         try:
             answer = await self._request(call, "", TokenAnswer)
         except ActionError as error:
             raise NotReady(error.text) from error
         if answer.errcode:
-            said = printable(answer.errmsg, self._config.app_secret)
+            said = self._http.clean(answer.errmsg)
             raise setup_error(answer.errcode, said)
         if not answer.access_token:
             raise NotReady("WeChat answered the token call with neither a token nor an error")
@@ -170,49 +154,11 @@ class Api:
 
     async def _request(self, call: Call, token: str, kind: type[A]) -> A:
         """One HTTP exchange. Raises ActionError; the code in an answer is the caller's."""
-        outcome = await self._exchange(call, token)
-        if isinstance(outcome, ActionError):
-            raise outcome
-        try:
-            return decode(_mend(outcome), kind)
-        except CodecError:
-            raise _broken(call, "WeChat gave an answer that cannot be read") from None
-
-    async def _exchange(self, call: Call, token: str) -> bytes | ActionError:
-        """The body of the answer, or the error as a value: so it has no context with a URL."""
-        query = {"access_token": token, **call.query} if token else dict(call.query)
-        url = URL(self._config.api_base.rstrip("/") + call.path).with_query(query)
-        # Its own limit for connecting, so that this failure is known to be one before sending.
-        total_s = self._config.request_timeout_s
-        timeout = aiohttp.ClientTimeout(total=total_s, connect=total_s / 2)
-        # UTF-8 as it is: the platform does not decode \u escapes in messages.
-        body = None if call.body is None else encode(call.body)
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        try:
-            async with self._kit.http.request(
-                call.method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False
-            ) as response:
-                content = await response.read()
-                return content if response.status == 200 else _refused(call, response.status)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            return PlatformUnavailable(f"no connection to WeChat at {url.host}")
-        except (aiohttp.ClientError, TimeoutError):
-            return _broken(call, f"WeChat at {url.host} did not answer in time")
-
-
-def _refused(call: Call, status: int) -> ActionError:
-    if status == 429:
-        return RateLimited("WeChat answered HTTP 429")
-    if status < 500:
-        return PlatformUnavailable(f"WeChat answered HTTP {status}")
-    return _broken(call, f"WeChat answered HTTP {status}")
-
-
-def _broken(call: Call, text: str) -> ActionError:
-    """It was on its way when something broke: unknown for a write, merely no answer for a read."""
-    if call.writes:
-        return OutcomeUnknown(f"{text}; the message may have been sent")
-    return PlatformUnavailable(text)
+        query = {"access_token": token, **call.query} if token else call.query
+        answer = await self._http.call(replace(call, query=query))
+        if answer.status != 200:  # a page of something in between: the API itself says 200
+            raise PlatformUnavailable(f"WeChat answered HTTP {answer.status}")
+        return replace(answer, body=_mend(answer.body)).read(kind)
 
 
 def _mend(body: bytes) -> bytes:

@@ -5,7 +5,6 @@ and https://developers.weixin.qq.com/doc/offiaccount/Message_Management/Passive_
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -14,6 +13,7 @@ from msgspec import Struct
 from onebus import segment as seg
 from onebus.errors import BadParams, UnsupportedAction
 from onebus.segment import Link, Segment, Segments, Text
+from onebus.text import split
 
 MAX_TEXT_BYTES = 2048
 """Longest text of one message, in UTF-8."""
@@ -21,11 +21,6 @@ MAX_TEXT_BYTES = 2048
 MAX_FORWARD_DEPTH = 3
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_MAX_CLUSTER = 32
-_JOINER = "\u200d"
-_MODIFIERS = range(0x1F3FB, 0x1F400)
-"""Skin tones: they belong to the character before them."""
-
 _MEDIA = (seg.Image, seg.Voice, seg.Video, seg.File)
 
 Draft: TypeAlias = Text | Link
@@ -64,7 +59,7 @@ def encode_segments(segments: Segments, *, cards: bool = True) -> Encoded:
 
 def _texts(parts: Sequence[str]) -> list[Text]:
     text = clean("".join(parts))
-    return [Text(part) for part in split_text(text)] if text.strip() else []
+    return [Text(part) for part in split(text, MAX_TEXT_BYTES, "byte")]
 
 
 def clean(text: str) -> str:
@@ -142,33 +137,6 @@ _READABLE: Mapping[type, Callable[[Any], str]] = {
     seg.Anonymous: lambda _: "",
     seg.Unknown: lambda segment: f"[{segment.kind}]",
 }
-
-
-def split_text(text: str, limit_bytes: int = MAX_TEXT_BYTES) -> list[str]:
-    """Cut a text into parts that fit, never inside a character nor, where it can be, a cluster."""
-    parts: list[str] = []
-    start = 0
-    while start < len(text):
-        window = text[start : start + limit_bytes]
-        fitting = len(window.encode()[:limit_bytes].decode("utf-8", "ignore"))
-        if fitting < len(window) or start + fitting < len(text):
-            fitting = _cluster_start(text, start, start + fitting) - start
-        parts.append(text[start : start + fitting])
-        start += fitting
-    return parts
-
-
-def _cluster_start(text: str, start: int, cut: int) -> int:
-    """The last place at or before `cut` where a cut does not tear what is seen as one."""
-    for place in range(cut, max(start, cut - _MAX_CLUSTER), -1):
-        if place == len(text) or not (_extends(text[place]) or text[place - 1] == _JOINER):
-            return place
-    return cut
-
-
-def _extends(char: str) -> bool:
-    """Whether a character belongs to the one before it: accents, selectors, joiners, skin tones."""
-    return unicodedata.category(char).startswith("M") or char == _JOINER or ord(char) in _MODIFIERS
 
 
 def custom_message(user: str, draft: Draft) -> dict[str, Any]:

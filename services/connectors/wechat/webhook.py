@@ -15,9 +15,10 @@ from connectors.wechat.config import Config, aes_key
 from connectors.wechat.crypto import NotAuthentic, check_signature, decrypt, encrypt, sign
 from connectors.wechat.decode import BadXml, Inbound, decode, parse_xml
 from connectors.wechat.encode import sealed_reply, text_reply
-from onebus.connector import Held, Kit, Offer, WebhookReply, WebhookRequest
+from onebus.connector import Kit, WebhookReply, WebhookRequest
 from onebus.errors import BusError, RateLimited
 from onebus.ids import MessageId
+from onebus.passive import Held, Offer
 from onebus.segment import plain_text
 
 MAX_BODY_BYTES = 256 * 1024

@@ -17,24 +17,28 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import NoReturn
 
 import aiohttp
 
 from onebus.action import Sent
+from onebus.api import Api, Options, Way
 from onebus.backoff import Backoff
-from onebus.connector import Held, Offer, Token, TokenSource
+from onebus.cursor import Cursor, feed_key
 from onebus.errors import BusError, OutcomeUnknown
 from onebus.event import Chat, Event, MessageSent
 from onebus.ids import Account, MessageId
+from onebus.kit import DEFAULTS, NO_LIMITS
 from onebus.log import Stored
+from onebus.pace import Limits, Pacer
+from onebus.passive import Held, Offer
+from onebus.reconnect import Connect, Reconnecting
 from onebus.segment import Segments
 from onebus.testing.memory_bus import MemoryBucket, MemoryBus, MemoryLog
+from onebus.token import Tokens, TokenSource
 
 WAIT_S = 5.0
 """A test that waits longer for something has failed."""
-
-REFRESH_BEFORE_S = 60
-"""A token this close to its end is replaced."""
 
 
 class Memory:
@@ -46,8 +50,6 @@ class Memory:
         self.holds: dict[tuple[Account, tuple[str, str]], list[MemoryHeld]] = defaultdict(list)
         self.held = asyncio.Event()
         self.replies: dict[tuple[Account, str], bytes] = {}
-        self.tokens: dict[tuple[Account, str], Token] = {}
-        self.token_locks: dict[tuple[Account, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def stored(self) -> list[Stored]:
         """The log, oldest first."""
@@ -190,8 +192,11 @@ class MemoryKit:
         self.http = http
         self.clock = clock
         self.owner = True
+        self.public_url = ""
         self.log = memory.log
         self.passive = MemoryPassive(memory, account)
+        self._tokens = Tokens(self.bucket("tokens"), account, self._now_s)
+        self._cursors: dict[str, Cursor] = {}
         self.logger: logging.LoggerAdapter[logging.Logger] = logging.LoggerAdapter(
             logging.getLogger("onebus.testing.memory"), {"account": str(account)}
         )
@@ -218,21 +223,35 @@ class MemoryKit:
 
     async def token(self, name: str, source: TokenSource, *, stale: str | None = None) -> str:
         """A token shared by all replicas; `stale` is replaced even if it looks valid."""
-        self.memory.bus.check_available()
-        key = (self.account, name)
-        async with self.memory.token_locks[key]:
-            known = self.memory.tokens.get(key)
-            if (
-                known is None
-                or known.value == stale
-                or known.expires_at_s < self.clock() + REFRESH_BEFORE_S
-            ):
-                known = self.memory.tokens[key] = await source()
-            return known.value
+        return await self._tokens.get(name, source, stale)
+
+    def api(self, base_url: str, limits: Limits = NO_LIMITS, options: Options = DEFAULTS) -> Api:
+        """The platform's HTTP API."""
+        way = Way(self.http, self.owned, self.logger)
+        return Api(way, base_url, Pacer(limits), options)
+
+    def cursor(self, name: str) -> Cursor:
+        """How far the account's feed of this name is taken over."""
+        cursor = Cursor(self.bucket("cursors"), feed_key(self.account, name))
+        return self._cursors.setdefault(name, cursor)
+
+    async def save_cursors(self) -> None:
+        """Save what was moved: the test ends receiving in an orderly way."""
+        for cursor in self._cursors.values():
+            await cursor.save()
+
+    async def reconnecting(self, connect: Connect, *, patience_s: float = 30) -> NoReturn:
+        """Keep a connection, with short waits between two."""
+        backoff = Backoff(0.01, 0.05)
+        loop = Reconnecting(self.ready, self.logger, patience_s=patience_s, backoff=backoff)
+        await loop.run(connect)
 
     def bucket(self, name: str) -> MemoryBucket:
         """State that all replicas share."""
         return MemoryBucket(self.memory.bus, name)
+
+    def _now_s(self) -> float:
+        return self.clock()
 
     def now_ms(self) -> int:
         """Unix milliseconds of `clock`."""

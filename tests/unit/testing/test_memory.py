@@ -8,12 +8,13 @@ import pytest
 
 from onebus import subjects
 from onebus.bucket import Conflict
-from onebus.connector import Kit, Token
+from onebus.connector import Kit
 from onebus.errors import BusUnavailable, OutcomeUnknown
 from onebus.event import Event, MessageReceived, MessageSent, User, private_chat
 from onebus.ids import MessageId, UserId, parse_account
 from onebus.segment import Text, plain_text
 from onebus.testing.memory import Memory, MemoryKit
+from onebus.token import Token
 
 ACCOUNT = parse_account("sandbox.demo")
 CHAT = private_chat(UserId("alice"))

@@ -1,14 +1,11 @@
 """Splitting and escaping: what examples alone cannot show. Examples are in tests/golden/wechat."""
 
-import time
-import unicodedata
-
 import pytest
 import xmltodict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.wechat.encode import MAX_TEXT_BYTES, encode_segments, split_text, text_reply
+from connectors.wechat.encode import MAX_TEXT_BYTES, encode_segments, text_reply
 from onebus.errors import BadParams, UnsupportedAction
 from onebus.segment import (
     File,
@@ -24,43 +21,14 @@ from onebus.segment import (
     Voice,
 )
 
-ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
-
-
-@settings(max_examples=200, deadline=None)
-@given(ANY_TEXT, st.integers(4, 40))
-def test_parts_fit_and_lose_nothing(text: str, limit: int) -> None:
-    parts = split_text(text, limit)
-    assert "".join(parts) == text
-    assert all(0 < len(part.encode()) <= limit for part in parts)
-
-
-@pytest.mark.parametrize("cluster", ["é", "👍🏽", "👩‍👩‍👧", "❤️", "ก็"])
-def test_a_cluster_is_not_torn(cluster: str) -> None:
-    for before in range(12, 41):
-        first, *_ = split_text("x" * before + cluster + "y" * 40, 40)
-        rest = first[before:]
-        assert rest == "" or rest.startswith(cluster)
-
-
-def test_marks_without_end_are_cut_all_the_same() -> None:
-    text = "a" + "\u0301" * 500
-    assert unicodedata.category(text[1]) == "Mn"
-    parts = split_text(text, 100)
-    assert "".join(parts) == text
-    assert len(parts) < 12
-
 
 def test_text_of_exactly_the_limit_is_one_part() -> None:
-    assert len(split_text("你" * (MAX_TEXT_BYTES // 3))) == 1
-    assert [len(part.encode()) for part in split_text("x" * (MAX_TEXT_BYTES + 1))] == [2048, 1]
+    def sizes(text: str) -> list[int]:
+        drafts = encode_segments((Text(text),)).drafts
+        return [len(draft.text.encode()) for draft in drafts if isinstance(draft, Text)]
 
-
-def test_splitting_takes_linear_time() -> None:
-    began = time.perf_counter()
-    parts = split_text("好" * 1_000_000)
-    assert time.perf_counter() - began < 3
-    assert len(parts) == -(-1_000_000 // 682)
+    assert len(sizes("你" * (MAX_TEXT_BYTES // 3))) == 1
+    assert sizes("x" * (MAX_TEXT_BYTES + 1)) == [2048, 1]
 
 
 @pytest.mark.parametrize("media", [Image("a"), Voice("a"), Video("a"), File("a")])

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from tests.unit.connectors.wechat.conftest import Replicas
 
+from onebus import deadline
 from onebus.action import SendMessage
 from onebus.errors import (
     ActionError,
@@ -91,7 +92,7 @@ async def test_a_process_that_lost_the_account_sends_nothing(replicas: Replicas)
     with pytest.raises(PlatformUnavailable, match="moved to another process") as caught:
         await connector.send_message(message(Text("x")))
     assert caught.value.certain
-    assert not replicas.api.calls
+    assert not replicas.api.calls[SEND]
 
 
 async def test_a_holder_that_gives_no_answer_leaves_the_outcome_open(
@@ -220,13 +221,23 @@ async def test_a_broken_gateway_leaves_the_outcome_open(replicas: Replicas, stat
     assert replicas.api.calls[SEND] == 1
 
 
-@pytest.mark.parametrize(("status", "kind"), [(404, PlatformUnavailable), (429, RateLimited)])
-async def test_a_refusing_gateway_is_certain(
-    replicas: Replicas, status: int, kind: type[ActionError]
-) -> None:
-    replicas.api.answer_next(SEND, status)
-    with pytest.raises(kind):
+async def test_a_refusing_gateway_is_certain(replicas: Replicas) -> None:
+    replicas.api.answer_next(SEND, 404)
+    with pytest.raises(PlatformUnavailable, match="HTTP 404"):
         await replicas.connector().send_message(message(Text("x")))
+
+
+async def test_a_call_that_is_put_off_is_made_again_or_refused_for_certain(
+    replicas: Replicas,
+) -> None:
+    replicas.api.answer_next(SEND, 429)
+    await replicas.connector().send_message(message(Text("x")))
+    assert (len(replicas.api.sent), replicas.api.calls[SEND]) == (1, 2)
+    replicas.api.answer_next(SEND, 429)
+    with deadline.within(0.4), pytest.raises(RateLimited) as caught:
+        await replicas.connector().send_message(message(Text("y")))
+    assert caught.value.retry_after_s
+    assert len(replicas.api.sent) == 1
 
 
 async def test_an_answer_that_is_no_json_leaves_the_outcome_open(replicas: Replicas) -> None:
@@ -245,7 +256,7 @@ async def test_no_connection_means_nothing_was_sent(replicas: Replicas) -> None:
 async def test_a_timeout_after_sending_leaves_the_outcome_open(replicas: Replicas) -> None:
     replicas.api.hang.clear()
     connector = replicas.connector(request_timeout_s=0.3)
-    with pytest.raises(OutcomeUnknown, match="may have been sent"):
+    with pytest.raises(OutcomeUnknown, match="may have been done"):
         await connector.send_message(message(Text("x")))
     assert len(replicas.api.sent) == 1
     assert replicas.memory.events() == []
