@@ -242,8 +242,8 @@ def _json(value: Any) -> str:
 
 def _event(kind: type[Event], chat: Chat = _LOBBY) -> Event:
     values = _values(kind)
-    numbered = kind in (ev.MessageReceived, ev.MessageSent, ev.MessageRecalled)
-    values |= {"time_ms": _TIME_S * 1000, "id": "" if numbered else "e1"}
+    numbered = (ev.MessageReceived, ev.MessageSent, ev.MessageBackfilled, ev.MessageRecalled)
+    values |= {"time_ms": _TIME_S * 1000, "id": "" if kind in numbered else "e1"}
     if "chat" in values:
         values["chat"] = chat
     return kind(**values)

@@ -127,6 +127,18 @@ class MessageSent(_Message, frozen=True, tag="message_sent"):
     """The account itself wrote a message, through us or elsewhere."""
 
 
+class MessageBackfilled(_Message, frozen=True, tag="message_backfilled"):
+    """A message from before the log's time, written down because another one quotes it.
+
+    It gets a number, and is never delivered. The message itself may still come: then that counts.
+    """
+
+    def received(self) -> MessageReceived:
+        """The message as whoever looks it up by its number sees it."""
+        fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        return MessageReceived(**fields)
+
+
 class MessageEdited(_Event, frozen=True, tag="message_edited"):
     """A message has new content."""
 
@@ -330,6 +342,7 @@ class NativeEvent(_Event, frozen=True, tag="native_event"):
 Event: TypeAlias = (
     MessageReceived
     | MessageSent
+    | MessageBackfilled
     | MessageEdited
     | MessageRecalled
     | MemberJoined

@@ -162,8 +162,9 @@ class Log:
         return self.open(entry) if entry else None
 
     async def of_message(self, account: Account, chat: Chat, message: MessageId) -> Stored | None:
-        """The entry of a message, received or sent."""
-        return await self._last(subjects.message(account, chat, message))
+        """The entry of a message, received or sent; else that of one which was only quoted."""
+        found = await self._last(subjects.message(account, chat, message))
+        return found or await self._last(subjects.backfill(account, chat, message))
 
     async def recall_of(self, account: Account, chat: Chat, message: MessageId) -> Stored | None:
         """The entry that says that a message was taken back."""

@@ -6,6 +6,7 @@ outside is escaped, so an account called `a.b`, `*` or `>` is harmless: what is 
 `MAX_TOKEN` its hash (no reader ever needs the way back: a stored body names its own subject).
 
     events.{shard}.{platform}.{account}.message.{chat}.{message}
+    events.{shard}.{platform}.{account}.backfill.{chat}.{message}
     events.{shard}.{platform}.{account}.edit.{chat}.{message}.{event}
     events.{shard}.{platform}.{account}.notice.{chat}.{message}.recalled
     events.{shard}.{platform}.{account}.{notice|request|account}.{type}.{event}
@@ -105,6 +106,11 @@ def message(account: Account, chat: Chat, message_id: MessageId) -> str:
     return f"{_events(account)}.message.{chat_token(chat)}.{escape(message_id)}"
 
 
+def backfill(account: Account, chat: Chat, message_id: MessageId) -> str:
+    """Where a message is stored that is only known because it was quoted."""
+    return f"{_events(account)}.backfill.{chat_token(chat)}.{escape(message_id)}"
+
+
 def recall(account: Account, chat: Chat, message_id: MessageId) -> str:
     """Where the recall of a message is stored."""
     return f"{_events(account)}.notice.{chat_token(chat)}.{escape(message_id)}.recalled"
@@ -115,6 +121,8 @@ def of_event(event: Event) -> str:
     match event:
         case ev.MessageReceived() | ev.MessageSent():
             return message(event.account, event.chat, event.message)
+        case ev.MessageBackfilled():
+            return backfill(event.account, event.chat, event.message)
         case ev.MessageRecalled():
             return recall(event.account, event.chat, event.message)
         case ev.MessageEdited():

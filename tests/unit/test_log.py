@@ -8,7 +8,7 @@ from onebus import subjects
 from onebus.bus import Bus
 from onebus.codec import encode
 from onebus.errors import BusUnavailable
-from onebus.event import Chat, MessageReceived, User, private_chat
+from onebus.event import Chat, MessageBackfilled, MessageReceived, User, private_chat
 from onebus.ids import Account, AccountId, MessageId, Platform, UserId
 from onebus.log import Log, Stored
 from onebus.segment import Text
@@ -38,6 +38,23 @@ async def test_an_event_is_one_entry_however_often_it_is_appended(bus: Bus) -> N
     assert stored.event == message(1)
     assert await log.of_message(ACCOUNT, CHAT, MessageId("m1")) == stored
     assert await log.at(racing[0] + 5) is None
+
+
+async def test_a_quoted_message_has_a_number_until_it_comes_itself(bus: Bus) -> None:
+    log = Log(bus)
+    original = message(1)
+    fields = {name: getattr(original, name) for name in ("account", "time_ms", "chat", "message")}
+    quoted = MessageBackfilled(**fields, sender=original.sender, segments=original.segments)
+    sequence = await log.append(quoted)
+    assert await log.append(quoted) == sequence
+    assert quoted.received() == original
+    found = await log.of_message(ACCOUNT, CHAT, MessageId("m1"))
+    assert found
+    assert (found.sequence, found.event) == (sequence, quoted)
+    assert await log.append(original) == sequence + 1
+    found = await log.of_message(ACCOUNT, CHAT, MessageId("m1"))
+    assert found
+    assert (found.sequence, found.event) == (sequence + 1, original)
 
 
 async def test_a_re_created_log_does_not_reuse_numbers(bus: Bus) -> None:

@@ -16,7 +16,13 @@ from frontends.onebot_v11.references import (
     message_key,
 )
 from onebus.errors import NotFound
-from onebus.event import Chat, MessageEvent, MessageReceived, MessageSent
+from onebus.event import (
+    Chat,
+    MessageBackfilled,
+    MessageEvent,
+    MessageReceived,
+    MessageSent,
+)
 from onebus.idmap import FIRST_HASHED, Kind, Numbering, fold, unfold
 from onebus.ids import Account, ChatId, UserId
 from onebus.log import Log, Stored
@@ -110,6 +116,8 @@ class Lookup:
         if stored is None or stored.event.account != self._account:
             return None
         event = stored.event
+        if isinstance(event, MessageBackfilled):
+            event = event.received()
         if not isinstance(event, MessageReceived | MessageSent):
             return None
         return StoredMessage(stored, event)
