@@ -5,6 +5,7 @@ from typing import Any
 from tests.fakes.onebot_session import ACCOUNT, session_with
 
 from frontends.onebot_v11.feed import Style
+from onebus.action import RecallMessage, SendMessage
 from onebus.event import MessageBackfilled, MessageReceived, User, group_chat
 from onebus.ids import ChatId, MessageId, UserId
 from onebus.segment import Reply, Text
@@ -49,5 +50,8 @@ async def test_a_bot_can_quote_and_recall_it() -> None:
             "send_group_msg", {"group_id": 100, "message": message}, as_text=False
         )
         assert sent.retcode == 0
-        assert bus.asked[0].message == "1"
-        assert bus.asked[1].segments == (Reply(MessageId("1")), Text("again"))
+        recall, send = bus.asked
+        assert isinstance(recall, RecallMessage)
+        assert recall.message == "1"
+        assert isinstance(send, SendMessage)
+        assert send.segments == (Reply(MessageId("1")), Text("again"))
