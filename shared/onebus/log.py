@@ -46,7 +46,8 @@ logger = logging.getLogger(__name__)
 ATTEMPT_S = 1.0
 RETRY_S = 0.25
 LAG_S = 0.05
-PAGE = 500
+PAGE = 100
+"""Events that are read at once: what a bot that comes back makes of memory is as large."""
 
 
 class Extent(Struct, frozen=True):
