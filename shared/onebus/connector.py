@@ -120,6 +120,9 @@ class Kit(Protocol):
         Asked before each poll, and before each read of a socket whose events the platform keeps.
         """
 
+    def ignore(self, kind: str) -> None:
+        """Count an update of a kind that bots never see; a platform may add kinds at any time."""
+
     async def append_sent(self, events: Sequence[MessageSent], *, degraded: Any = ()) -> Sent:
         """Log what the platform accepted; the first event's id and number are the answer."""
 

@@ -38,6 +38,7 @@ MAX_APPENDS = 500
 
 SAVE_S = 2.0
 """How long saving where a feed was left may take."""
+MAX_KIND = 64
 NO_LIMITS = Limits()
 DEFAULTS = Options()
 
@@ -137,6 +138,11 @@ class BusKit:
         """
         if self._fence:
             await self._fence.take()
+
+    def ignore(self, kind: str) -> None:
+        """Count an update of a kind that bots never see."""
+        metrics.updates_ignored.labels(str(self.account)).inc()
+        self.logger.debug("ignored an update of kind %r", kind[:MAX_KIND])
 
     async def append_sent(
         self, events: Sequence[MessageSent], *, degraded: Iterable[str] = ()

@@ -76,6 +76,9 @@ appended = _counter("events_appended_total", "Events that the log has taken, or 
 append_failures = _counter(
     "append_failures_total", "Events that the log did not take: the platform is told so", "account"
 )
+updates_ignored = _counter(
+    "updates_ignored_total", "Updates of kinds that bots never see", "account"
+)
 appends_in_flight = _gauge("appends_in_flight", "Events that wait for the log's answer")
 dropped_entries = _counter(
     "log_entries_dropped_total", "Entries of the log that are not what their subject says"

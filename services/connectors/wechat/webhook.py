@@ -7,7 +7,6 @@ finds the reply that was given before, or waits for the one that is still to com
 import asyncio
 import hmac
 import secrets
-from collections import Counter
 from collections.abc import Mapping
 from hashlib import sha256
 
@@ -23,7 +22,6 @@ from onebus.segment import plain_text
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_ECHO = 1024
-MAX_KIND = 64
 MAX_SKEW_S = 300
 TIMESTAMP_CHARS = 10
 APPEND_TIMEOUT_S = 4.0
@@ -34,13 +32,12 @@ SUCCESS = WebhookReply(body=b"success")
 
 
 class Webhook:
-    """The pushes of one account at one replica; `ignored` counts kinds that bots never see."""
+    """The pushes of one account at one replica."""
 
     def __init__(self, config: Config, kit: Kit) -> None:
         self._config = config
         self._kit = kit
         self._key = aes_key(config.encoding_aes_key)
-        self.ignored: Counter[str] = Counter()
 
     async def handle(self, request: WebhookRequest) -> WebhookReply:
         """Answer one request. The log has the event before the platform gets a 200."""
@@ -118,9 +115,7 @@ class Webhook:
 
     async def _receive(self, inbound: Inbound, ends_at: float) -> WebhookReply:
         if not inbound.events:
-            kind = inbound.kind[:MAX_KIND]
-            self.ignored[kind] += 1
-            self._kit.logger.debug("ignored a push of kind %r", kind)
+            self._kit.ignore(inbound.kind)
             return SUCCESS
         if not inbound.replyable:
             await self._append(inbound, ends_at)

@@ -14,7 +14,7 @@ buckets are shared by all kits of one `Memory`, as replicas share them through N
 import asyncio
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NoReturn
@@ -192,6 +192,7 @@ class MemoryKit:
         self.http = http
         self.clock = clock
         self.owner = True
+        self.ignored: Counter[str] = Counter()
         self.public_url = ""
         self.log = memory.log
         self.passive = MemoryPassive(memory, account)
@@ -209,6 +210,11 @@ class MemoryKit:
         """Wait until NATS is there and the account is this replica's."""
         while not (self.memory.bus.available and self.owner):
             await Backoff(0.01, 0.01).wait()
+
+    def ignore(self, kind: str) -> None:
+        """Count an update of a kind that bots never see, in `ignored`."""
+        self.ignored[kind] += 1
+        self.logger.debug("ignored an update of kind %r", kind)
 
     async def append_sent(
         self, events: Sequence[MessageSent], *, degraded: Iterable[str] = ()
