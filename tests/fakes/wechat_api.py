@@ -8,9 +8,9 @@ import asyncio
 import json
 import re
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 
@@ -46,6 +46,8 @@ class FakeWeChat:
         self.hang.set()
         self.arrived = asyncio.Event()
         self.base = ""
+        self.on_send: Callable[[str, str], web.Response | Literal[0] | None] = lambda *_: None
+        """Asked for each message that would go out: None lets it, 0 breaks the connection."""
         self._made = 0
 
     def answer_next(self, path: str, errcode: int, errmsg: str = "scripted") -> None:
@@ -145,6 +147,12 @@ class FakeWeChat:
             return _error(40003, "invalid openid")
         if error := _check_content(message):
             return error
+        refused = self.on_send(message["touser"], message.get("text", {}).get("content", ""))
+        if refused == 0:
+            assert request.transport
+            request.transport.close()
+        if refused is not None:
+            return refused or web.Response()
         self.sent.append(message)
         self.arrived.set()
         return _json({"errcode": 0, "errmsg": "ok"})
