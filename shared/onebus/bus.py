@@ -8,8 +8,7 @@ process, error callbacks that never raise, and a watchdog for a read loop that d
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 import msgspec
@@ -25,7 +24,7 @@ from onebus.connection import TlsClient, cancellable, header_bytes, next_server,
 from onebus.errors import BusError, BusTimeout, BusUnavailable, Misconfigured
 from onebus.refusals import Refusals
 from onebus.settings import TlsSettings
-from onebus.subjects import inbox_prefix, is_reply
+from onebus.subjects import inbox_prefix
 from onebus.trouble import Troubles
 
 logger = logging.getLogger(__name__)
@@ -96,7 +95,6 @@ class Bus:
         self._on_ready: list[Callable[[], None]] = []
         self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[None]] = []
-        self._awaited: set[asyncio.Future[Msg]] = set()
         self._closing = False
         self._troubles = Troubles(self.where(), options.user)
         self._refusals = Refusals(lambda: self.connected)
@@ -172,35 +170,13 @@ class Bus:
         except nats.errors.Error as error:
             raise BusUnavailable(f"NATS: {error}") from error
 
-    async def publish(self, subject: str, body: bytes = b"", *, reply: str = "") -> None:
-        """Send, and wait for nothing; only for what may be lost. Raises BusUnavailable."""
+    async def publish(self, subject: str, body: bytes = b"") -> None:
+        """Send without an answer; only for what may be lost. Raises BusUnavailable."""
         self._check(len(body))
         try:
-            await self._client.publish(subject, body, reply)
+            await self._client.publish(subject, body)
         except nats.errors.Error as error:
             raise BusUnavailable(f"NATS: {error}") from error
-
-    async def answer(self, request: Msg, body: bytes) -> None:
-        """Answer who asked. Raises BusUnavailable.
-
-        An asker may write any reply subject, that of an event or of an order to NATS: what is no
-        place for answers gets none.
-        """
-        if is_reply(request.reply, self.prefix):
-            await self.publish(request.reply, body)
-        else:
-            logger.warning("a request on %s wants its answer where none belongs", request.subject)
-
-    @contextmanager
-    def awaiting(self) -> Iterator[asyncio.Future[Msg]]:
-        """For an answer; once the connection is lost it cannot come: ConnectionResetError."""
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-        self._awaited.add(answer)
-        try:
-            yield answer
-        finally:
-            self._awaited.discard(answer)
-            answer.cancel()
 
     async def subscribe(
         self,
@@ -355,7 +331,7 @@ class Bus:
             logger.warning("lost NATS at %s; reconnecting", self.where())
         self.ready.clear()
         # Requests in flight would wait for their whole timeout; their answer cannot come any more.
-        for future in [*self._client._resp_map.values(), *self._awaited]:  # noqa: SLF001
+        for future in list(self._client._resp_map.values()):  # noqa: SLF001
             if not future.done():
                 future.set_exception(ConnectionResetError("NATS connection lost"))
 

@@ -10,7 +10,6 @@ from nats.aio.msg import Msg
 
 from onebus import subjects
 from onebus.action import Action, AnyAction, Request, Response, result_type
-from onebus.answers import Answers
 from onebus.bus import Bus, NoResponders, TooLarge
 from onebus.codec import decode, encode
 from onebus.directory import Directory
@@ -38,7 +37,6 @@ class Caller:
 
     def __init__(self, bus: Bus, directory: Directory) -> None:
         self._bus = bus
-        self._answers = Answers(bus)
         self._directory = directory
 
     async def call(
@@ -98,7 +96,7 @@ class Caller:
         """Ask, and wait no longer than somebody may answer: its owner may end meanwhile."""
         server = self._directory.server(account)
         if not server:
-            return await self._answers.ask(subject, body, timeout_s)
+            return await self._bus.request(subject, body, timeout_s)
         loop = asyncio.get_running_loop()
         looking: asyncio.TimerHandle
 
@@ -112,7 +110,7 @@ class Caller:
             async with asyncio.timeout(None) as limit:
                 looking = loop.call_later(LOOK_S, look)
                 try:
-                    return await self._answers.ask(subject, body, timeout_s)
+                    return await self._bus.request(subject, body, timeout_s)
                 finally:
                     looking.cancel()
         except TimeoutError:

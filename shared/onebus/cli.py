@@ -81,7 +81,7 @@ def _add_bus(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--auth",
         nargs="*",
         metavar="SERVICE",
-        help="only print the server's authorization block, for these services or all",
+        help="only print the server's accounts block, for these services or all",
     )
     setup.set_defaults(command=_bus_setup)
     drawn = things.add_parser("credentials", help="draw passwords for the services, where missing")
@@ -141,7 +141,7 @@ def _frontend(options: argparse.Namespace) -> int:
 def _bus_setup(options: argparse.Namespace) -> int:
     if options.auth is not None:
         prefix = _read(options).bus_prefix()
-        print(permissions.authorization(options.auth or _all_services(), prefix), end="")
+        print(permissions.accounts(options.auth or _all_services(), prefix), end="")
         return 0
     return run(process.bus_setup(_source(options), _say))
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from onebus.errors import Misconfigured
-from onebus.permissions import authorization, is_service, password_variable, permissions
+from onebus.permissions import accounts, is_service, password_variable, permissions
 
 SERVER = "server"
 AUTH = "auth.conf"
@@ -75,7 +75,7 @@ def _auth(directory: Path, services: Sequence[str], prefix: str) -> str:
         f'{password_variable(name)}: "{(directory / name / "password").read_text()}"\n'
         for name in names
     )
-    return f"# Written by `onebus bus credentials`.\n{passwords}{authorization(names, prefix)}"
+    return f"# Written by `onebus bus credentials`.\n{passwords}{accounts(names, prefix)}"
 
 
 def _folder(path: Path, owner: Owner | None) -> Path:

@@ -236,7 +236,7 @@ class AccountHost:
     async def _reply(self, message: Msg, response: Response) -> None:
         """Answer, at least with why the answer itself cannot be sent."""
         try:
-            await self._bus.answer(message, encode(response))
+            await self._bus.publish(message.reply, encode(response))
         except TooLarge as error:
             self._kit.logger.error("an answer could not be sent: %s", error)
             await self._reply(message, failed(InternalError(f"its answer is too large: {error}")))

@@ -99,7 +99,7 @@ class BusOffer:
         await self._answer(None)
 
     async def _answer(self, message: MessageId | None) -> None:
-        await self._bus.answer(self._message, encode(_Taken(message)))
+        await self._bus.publish(self._message.reply, encode(_Taken(message)))
 
 
 class BusHeld:

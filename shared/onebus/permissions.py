@@ -3,14 +3,15 @@
 Pure: from the name of a service and the prefix of an installation. A stream is made and changed by
 `setup` alone. A connector writes and reads what is its own platform's; readers are bound by their
 filter, which is part of the subject that makes them (`onebus.reader`). Frontends read every event
-and write none. Each receives what NATS answers below an inbox of its own (`subjects.inbox_prefix`),
-and what services answer elsewhere (`onebus.answers`): so nobody needs `allow_responses`.
+and write none. Each receives below an inbox of its own (`subjects.inbox_prefix`).
 
-NATS checks the subject that a client publishes to, not the reply subject that it names there; what
-follows from that, and what is done about it, is in docs/adr/0024.
+What a client names as the reply subject of a request is checked by nobody, and NATS publishes its
+answer there: to the subject of an event, or to one that deletes a stream. So each service also has
+an account of its own. It reaches the account that keeps everything, and connectors, only by what it
+imports, and answers go to who asked, whatever reply subject that was (docs/adr/0024).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -26,13 +27,32 @@ FRONTEND = "frontend-"
 TARGETS = ("ws-reverse", "http-post")
 """Transports that go to bots, and claim each."""
 FRONTENDS = ("http", "ws", *TARGETS)
+ANSWERS = "_R_.>"
+"""What NATS puts in the place of an asker's inbox, for who answers in another account."""
+KEEPER = "keeper"
+_KEEPER = (
+    "  # Where a service asks for something of JetStream that it may not: nobody is there.",
+    '  nowhere { exports: [{ service: "nowhere.>" }] }',
+    "  # Keeps all streams. Services reach what they import of it, and nothing else.",
+    f"  {KEEPER} {{",
+    "    jetstream: enabled",
+)
 
 
 class Permissions(Struct, frozen=True):
-    """The subjects of one user."""
+    """The subjects of one user. Of those that it publishes to, `keeper` are taken by the account
+    that keeps everything, `actions` by connectors, `own` by its own kind.
+    """
 
-    publish: tuple[str, ...]
+    keeper: tuple[str, ...]
     subscribe: tuple[str, ...]
+    actions: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+
+    @property
+    def publish(self) -> tuple[str, ...]:
+        """All subjects that it publishes to."""
+        return (*self.keeper, *self.actions, *self.own)
 
 
 def services(platforms: Iterable[str]) -> tuple[str, ...]:
@@ -63,17 +83,17 @@ def permissions(service: str, prefix: str) -> Permissions:
     if service == OPERATOR:
         dead = _followed(f"{prefix}_dead", f"{prefix}.{subjects.DEAD}")
         return Permissions(tuple(dead), (inbox,))
-    if service.removeprefix(FRONTEND) in FRONTENDS and service.startswith(FRONTEND):
-        answered = f"{prefix}.{subjects.answers_to(service)}.>"
-        return Permissions(_frontend(service.removeprefix(FRONTEND), prefix), (answered, inbox))
+    transport = service.removeprefix(FRONTEND)
+    if transport in FRONTENDS and service != transport:
+        return Permissions(_frontend(transport, prefix), (inbox,), (f"{prefix}.actions.>",))
     token = service.removeprefix(CONNECTOR)
-    if not service.startswith(CONNECTOR) or not subjects.is_escaped(token):
+    if token == service or not subjects.is_escaped(token):
         hint = did_you_mean(service, services(()))
         raise Misconfigured(f"no service {service!r}; {hint}, or connector-PLATFORM")
-    heard = (f"{prefix}.{kind}.{token}.>" for kind in ("actions", "passive"))
-    # A reply inside of a webhook's response is one replica's answer to another.
-    answers = (f"{prefix}.{subjects.ANSWERS}.>", inbox)
-    return Permissions((*_connector(token, prefix), *answers), (*heard, inbox))
+    actions, passive = _actions_of(service, prefix), f"{prefix}.passive.{token}.>"
+    # One replica gives another what goes into the response of a webhook.
+    own = (passive, inbox, ANSWERS)
+    return Permissions(_connector(token, prefix), (actions, passive, inbox), own=own)
 
 
 def password_variable(service: str) -> str:
@@ -82,29 +102,72 @@ def password_variable(service: str) -> str:
     return f"PASSWORD_{name.upper()}"
 
 
-def authorization(names: Sequence[str], prefix: str) -> str:
-    """The `authorization` block of nats-server's configuration; passwords are `$PASSWORD_…`."""
-    users = "\n".join(_user(name, permissions(name, prefix)) for name in names)
-    return f"authorization {{\n  timeout: 3\n  users: [\n{users}\n  ]\n}}\n"
+def accounts(names: Sequence[str], prefix: str) -> str:
+    """The `accounts` of nats-server's configuration; passwords are variables: `$PASSWORD_…`."""
+    allowed = {name: permissions(name, prefix) for name in names}
+    apart = {name: one for name, one in allowed.items() if name != SETUP}
+    taken = sorted({subject for one in apart.values() for subject in one.keeper})
+    inboxes = sorted(f"{subjects.inbox_prefix(name)}.>" for name in apart)
+    exported = [f'{{ service: "{subject}" }}' for subject in taken]
+    exported += [f'{{ stream: "{subject}" }}' for subject in inboxes]
+    users = [_user(name, one) for name, one in allowed.items() if name == SETUP]
+    keeper = [*_block("users", users), *_block("exports", exported)]
+    rest = (line for name in apart for line in _account(name, apart, prefix))
+    lines = [*_KEEPER, *keeper, "  }", *rest]
+    return "\n".join(["accounts {", *lines, "}", ""])
+
+
+def _account(name: str, all_of: Mapping[str, Permissions], prefix: str) -> Iterable[str]:
+    """A service's account: what it offers to others, and what it sees of them."""
+    mine = all_of[name]
+    inbox = f"{subjects.inbox_prefix(name)}.>"
+    offered: list[str] = []
+    if name.startswith(CONNECTOR):
+        offered = [f'{{ service: "{_actions_of(name, prefix)}" }}']
+    seen = ['{ service: { account: nowhere, subject: "nowhere.>" }, to: "$JS.API.>" }']
+    seen += [_import("service", KEEPER, subject) for subject in mine.keeper]
+    seen += [
+        _import("service", other, _actions_of(other, prefix))
+        for other in all_of
+        if mine.actions and other.startswith(CONNECTOR)
+    ]
+    seen.append(_import("stream", KEEPER, inbox))
+    yield f'  "{name}" {{'
+    yield from _block("users", [_user(name, mine)])
+    yield from _block("exports", offered)
+    yield from _block("imports", seen)
+    yield "  }"
+
+
+def _actions_of(service: str, prefix: str) -> str:
+    return f"{prefix}.actions.{service.removeprefix(CONNECTOR)}.>"
+
+
+def _import(kind: str, account: str, subject: str) -> str:
+    return f'{{ {kind}: {{ account: "{account}", subject: "{subject}" }} }}'
 
 
 def _user(name: str, allowed: Permissions) -> str:
-    return "\n".join(
-        [
-            "    {",
-            f'      user: "{name}", password: ${password_variable(name)}',
-            "      permissions: {",
-            *_allow("publish", allowed.publish),
-            *_allow("subscribe", allowed.subscribe),
-            "      }",
-            "    }",
-        ]
-    )
+    password = f"${password_variable(name)}"
+    lines = [
+        f'{{ user: "{name}", password: {password}, permissions: {{',
+        *_allow("publish", allowed.publish),
+        *_allow("subscribe", allowed.subscribe),
+        "      } }",
+    ]
+    return "\n".join(lines)
 
 
 def _allow(what: str, allowed: Sequence[str]) -> list[str]:
-    lines = (f'          "{subject}"' for subject in allowed)
-    return [f"        {what}: {{ allow: [", *lines, "        ] }"]
+    return [
+        f"        {what}: {{ allow: [",
+        *(f'          "{one}"' for one in allowed),
+        "        ] }",
+    ]
+
+
+def _block(key: str, entries: Sequence[str]) -> list[str]:
+    return [f"    {key}: [", *(f"      {entry}" for entry in entries), "    ]"] if entries else []
 
 
 def _setup(prefix: str) -> Iterable[str]:
@@ -117,7 +180,7 @@ def _setup(prefix: str) -> Iterable[str]:
 def _connector(token: str, prefix: str) -> tuple[str, ...]:
     """One platform's: its events, accounts, claims and tokens, and nothing of another's."""
     events, deferred = f"{prefix}.events.*.{token}.>", f"{prefix}.deferred.{token}.>"
-    allowed = [events, f"{prefix}.passive.{token}.>", deferred]
+    allowed = [events, deferred]
     allowed += _last(f"{prefix}_events", events)
     allowed += _followed(f"{prefix}_events", events)
     allowed += _followed(f"{prefix}_deferred", deferred)
@@ -136,7 +199,7 @@ def _connector(token: str, prefix: str) -> tuple[str, ...]:
 def _frontend(transport: str, prefix: str) -> tuple[str, ...]:
     """Every event, to read; actions for every account; numbers; its own bots' claims."""
     events, stream = f"{prefix}.{subjects.EVENTS}", f"{prefix}_events"
-    allowed = [f"{prefix}.actions.>", f"{prefix}.{subjects.DEFERRED}"]
+    allowed = [f"{prefix}.{subjects.DEFERRED}"]
     allowed += [f"$JS.API.DIRECT.GET.{stream}", *_last(stream, events)]
     allowed.append(f"$JS.API.STREAM.MSG.GET.{stream}")
     # Several accounts are read by one consumer, whose filters are not in the subject.

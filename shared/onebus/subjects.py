@@ -15,7 +15,6 @@ outside is escaped, so an account called `a.b`, `*` or `>` is harmless: what is 
     passive.{platform}.{account}.{chat}
     deferred.{platform}.{account}.{id}
     dead.{target}
-    answers.{user}.{connection}.{question}
 """
 
 import re
@@ -29,7 +28,6 @@ MAX_TOKEN = 180
 EVENTS = "events.>"
 DEFERRED = "deferred.>"
 DEAD = "dead.*"
-ANSWERS = "answers"
 INBOX = "_INBOX"
 
 _OUTSIDE = re.compile(rb"[^A-Za-z0-9_-]")
@@ -59,16 +57,6 @@ def key(*tokens: str) -> str:
 def inbox_prefix(user: str) -> str:
     """Below which a user of NATS receives answers; the usual one where there is no user."""
     return f"_INBOX_{escape(user)}" if user else INBOX
-
-
-def answers_to(user: str) -> str:
-    """Below which a user of NATS receives what other services answer."""
-    return f"{ANSWERS}.{escape(user)}"
-
-
-def is_reply(subject: str, prefix: str) -> bool:
-    """Whether an answer may go there: anywhere else it would be a write, or an order to NATS."""
-    return subject.startswith((f"{prefix}.{ANSWERS}.", f"{INBOX}.", f"{INBOX}_"))
 
 
 def account_key(account: Account) -> str:

@@ -60,14 +60,6 @@ class OwnerBus(MemoryBus):
         self._incapable = incapable
         self._log = MemoryLog(self)
 
-    async def subscribe(self, subject: str, callback: Any, queue: str = "") -> Any:
-        self._answered = callback
-        return subject, queue
-
-    async def publish(self, subject: str, body: bytes = b"", *, reply: str = "") -> None:
-        answer = await self.request(subject, body, 30)
-        await self._answered(SimpleNamespace(subject=reply, data=answer.data, headers=None))
-
     async def request(
         self, subject: str, body: bytes, timeout_s: float, headers: dict[str, str] | None = None
     ) -> Any:
