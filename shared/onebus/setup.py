@@ -143,7 +143,8 @@ def _bucket(name: str, ttl_s: float, storage: Storage) -> dict[str, Any]:
         "max_consumers": 10_000,
         "duplicate_window": _ns(min(ttl_s, 120) or 120),
         "allow_direct": True,
-        "allow_rollup_hdrs": True,
+        # With one header on a key of its own a service would remove everybody's.
+        "allow_rollup_hdrs": False,
         "deny_delete": True,
         "num_replicas": storage.replicas,
         "metadata": {VERSION_KEY: VERSION},

@@ -14,6 +14,10 @@ SHOWN_TOKENS = 5
 _FORBIDDEN = re.compile(
     r'permissions violation for (publish|subscription) to "([^"]+)"', re.IGNORECASE
 )
+_NAMES = (62, 64)
+"""OpenSSL: the certificate is for another host name, another address."""
+_OTHER_NAME = "bus.url must have a name that the server's certificate has"
+_OTHER_CA = "bus.tls.ca must hold the CA that signed the server's certificate"
 _WHERE = "(bus.url or NATS_URL says where it is)"
 
 
@@ -64,7 +68,7 @@ class Troubles:
         if "authorization violation" in str(error).lower():
             return f"{problem}: bus.user ({self._user or 'none'}) or bus.password is wrong"
         if isinstance(error, ssl.SSLCertVerificationError):
-            return f"{problem}: bus.tls.ca must hold the CA that signed the server's certificate"
+            return f"{problem}: {_OTHER_NAME if error.verify_code in _NAMES else _OTHER_CA}"
         return problem
 
 

@@ -216,6 +216,18 @@ async def test_a_reader_sends_to_nobody_but_who_listens(users: Users, aim: str) 
     assert await users.kept() == before
 
 
+@pytest.mark.parametrize("what", ["all", "sub"])
+async def test_a_key_of_ones_own_takes_nobody_elses_along(users: Users, what: str) -> None:
+    theirs, ours = "$KV.onebus_tokens.wechat.mp.t", "$KV.onebus_tokens.sandbox.demo.t"
+    await users.clients["connector-wechat"].request(theirs, b"theirs", timeout=5)
+    headers = {"Nats-Rollup": what}
+    mine = users.clients["connector-sandbox"]
+    answer = json.loads((await mine.request(ours, b"", headers=headers, timeout=5)).data)
+    assert "rollup not permitted" in answer["error"]["description"]
+    last = f"{API}.DIRECT.GET.KV_onebus_tokens.{theirs}"
+    assert (await users.clients["connector-wechat"].request(last, timeout=5)).data == b"theirs"
+
+
 async def test_an_entry_that_names_another_place_is_dropped_and_counted(users: Users) -> None:
     """What a platform's own connector can still write below its own platform."""
     found: list[Stored] = []
