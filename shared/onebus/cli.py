@@ -94,6 +94,8 @@ def _add_bus(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def _owner(text: str) -> Owner:
     uid, _, gid = text.partition(":")
+    if not (uid.isdecimal() and gid.isdecimal()):
+        raise argparse.ArgumentTypeError("expected UID:GID, both as numbers")
     return Owner(int(uid), int(gid))
 
 

@@ -4,6 +4,8 @@ import logging
 import re
 import ssl
 
+from nats.errors import AuthorizationError
+
 logger = logging.getLogger(__name__)
 
 MAX_SAID = 50
@@ -14,6 +16,7 @@ SHOWN_TOKENS = 5
 _FORBIDDEN = re.compile(
     r'permissions violation for (publish|subscription) to "([^"]+)"', re.IGNORECASE
 )
+_REFUSED = "authorization violation"
 _NAMES = (62, 64)
 """OpenSSL: the certificate is for another host name, another address."""
 _OTHER_NAME = "bus.url must have a name that the server's certificate has"
@@ -65,7 +68,7 @@ class Troubles:
 
     def _explained(self, error: Exception) -> str:
         problem = f"{type(error).__name__}: {error}"
-        if "authorization violation" in str(error).lower():
+        if isinstance(error, AuthorizationError) or _REFUSED in str(error).lower():
             return f"{problem}: bus.user ({self._user or 'none'}) or bus.password is wrong"
         if isinstance(error, ssl.SSLCertVerificationError):
             return f"{problem}: {_OTHER_NAME if error.verify_code in _NAMES else _OTHER_CA}"
