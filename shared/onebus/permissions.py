@@ -189,6 +189,7 @@ def _connector(token: str, prefix: str) -> tuple[str, ...]:
     for name in ("claims", "cursors"):
         allowed += _kept(prefix, name, f"account.{token}.>")
     allowed += _followed_keys(prefix, "claims", f"account.{token}.>")
+    allowed += _media(prefix, f"{token}.>")
     if token in setup.PRIVATE:
         allowed += [*_kept(prefix, token, ">"), *_followed_keys(prefix, token, ">")]
     # How full the log is, and who else lives.
@@ -207,6 +208,7 @@ def _frontend(transport: str, prefix: str) -> tuple[str, ...]:
     allowed += _last(f"KV_{prefix}_accounts", f"$KV.{prefix}_accounts.>")
     allowed += _followed_keys(prefix, "accounts", ">")
     allowed += _kept(prefix, "ids", ">")
+    allowed += _media(prefix, ">")
     allowed += _info(stream, f"KV_{prefix}_sessions")
     if transport in TARGETS:
         allowed += _targets(prefix)
@@ -222,6 +224,18 @@ def _targets(prefix: str) -> Iterable[str]:
     yield from _kept(prefix, "cursors", "target.>")
     yield from _kept(prefix, "claims", "target.>")
     yield from _followed_keys(prefix, "claims", "target.>")
+
+
+def _media(prefix: str, owner: str) -> Iterable[str]:
+    """Files: everybody's names, which are random, and the chunks of these owners."""
+    stream, below = f"OBJ_{prefix}_media", f"$O.{prefix}_media"
+    chunks = f"{below}.C.{owner}"
+    yield from (chunks, f"{below}.M.*", *_last(stream, f"{below}.M.*"))
+    yield from (
+        f"$JS.API.CONSUMER.CREATE.{stream}.*.{chunks}",
+        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*",
+        f"$JS.API.CONSUMER.DELETE.{stream}.*",
+    )
 
 
 def _kept(prefix: str, bucket: str, keys: str) -> Iterable[str]:

@@ -25,6 +25,7 @@ SANDBOX, WECHAT = "connector-sandbox", "connector-wechat"
 PUSHERS = ("frontend-ws-reverse", "frontend-http-post")
 FRONTENDS = ("frontend-http", "frontend-ws", *PUSHERS)
 EVENT = "onebus.events.aa.wechat.mp.message.p-x.1"
+MEDIA = "$O.onebus_media.C.wechat.>"
 API, KV = "$JS.API", "$KV.onebus"
 
 
@@ -127,6 +128,11 @@ LINES = [
     Line("bury", "onebus.dead.target", PUSHERS),
     Line("read the dead", follow("onebus_dead", "onebus.dead.*"), ("operator",)),
     *whole("onebus_dead"),
+    Line("keep a file of WeChat", "$O.onebus_media.C.wechat.mp.a", (WECHAT, *FRONTENDS)),
+    Line("keep a file of the sandbox", "$O.onebus_media.C.sandbox.a.b", (SANDBOX, *FRONTENDS)),
+    Line("name a file", "$O.onebus_media.M.a", (WECHAT, SANDBOX, *FRONTENDS)),
+    Line("read files of WeChat", follow("OBJ_onebus_media", MEDIA), (WECHAT, *FRONTENDS)),
+    *whole("OBJ_onebus_media"),
     Line("act", "onebus.actions.wechat.mp", FRONTENDS),
     Line("act later", "onebus.deferred.wechat.mp.1", (WECHAT, *FRONTENDS)),
     Line("see what waits", follow("onebus_deferred", "onebus.deferred.wechat.>"), (WECHAT,)),

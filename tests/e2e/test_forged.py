@@ -20,12 +20,12 @@ from tests.e2e.guarded import ROOT, GuardedNats, guarded_nats
 from onebus import metrics, subjects
 from onebus.bus import Bus
 from onebus.codec import encode
-from onebus.connector import Token
 from onebus.event import MessageReceived, User, private_chat
 from onebus.ids import Account, AccountId, MessageId, Platform, UserId
 from onebus.log import Log, Stored
 from onebus.segment import Text
 from onebus.setup import Storage, set_up
+from onebus.token import Token
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -67,8 +67,9 @@ def test_two_platforms_have_nothing_in_common(prefix: str, one: str, other: str)
         return
     ours, theirs = (permissions(connector(name), prefix) for name in (one, other))
     shared = re.compile(
-        r"\$JS\.FC\.[^.]+\.>|\$JS\.API\.CONSUMER\.DELETE\.[^.]+\.\*|_R_\.>"
-        r"|\$JS\.API\.INFO|\$JS\.API\.STREAM\.INFO\.[^.]+"
+        r"\$JS\.FC\.[^.]+\.>|\$JS\.API\.CONSUMER\.(DELETE|MSG\.NEXT)\.[^.]+\.\*|_R_\.>"
+        r"|\$JS\.API\.INFO|\$JS\.API\.STREAM\.INFO\.[^.]+|\$O\.[^.]+\.M\.\*"
+        r"|\$JS\.API\.DIRECT\.GET\.OBJ_[^.]+\.\$O\.[^.]+\.M\.\*"
     )
     for subject, another in itertools.product(ours.publish, theirs.publish):
         assert not meet(subject, another) or (subject == another and shared.fullmatch(subject))
@@ -130,7 +131,8 @@ def test_nothing_odd_gets_into_the_file(prefix: str, platforms: list[str]) -> No
 def test_a_frontend_that_serves_writes_less_than_one_that_goes_to_bots() -> None:
     http, ws, reverse, post = (permissions(f"frontend-{name}", "onebus") for name in FRONTENDS)
     assert http.publish == ws.publish
-    assert written(http) == {"$KV.onebus_ids", "onebus.deferred", "onebus.actions"}
+    served = {"$KV.onebus_ids", "$O.onebus_media", "onebus.deferred", "onebus.actions"}
+    assert written(http) == served
     assert written(reverse) - written(http) == {
         *("$KV.onebus_sessions", "$KV.onebus_claims", "$KV.onebus_cursors"),
         "onebus.dead",
