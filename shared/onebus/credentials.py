@@ -55,7 +55,7 @@ def draw(
         raise Misconfigured(
             f"credentials cannot be kept in {directory}: {what}: {error.strerror}"
         ) from error
-    said = "written; have nats-server read it" if changed else "as it was"
+    said = "written; restart nats-server" if changed else "as it was"
     say(f"{directory / SERVER / AUTH}: {said}")
 
 

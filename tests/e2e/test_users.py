@@ -11,11 +11,19 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from nats.aio.msg import Msg
 from tests.e2e.guarded import GuardedNats, guarded_nats
 from tests.e2e.processes import BIN, Account, Running, free_port, spawn, write_config
 from tests.e2e.receivers import Posted, Receiver, receiver
 from tests.fakes.wechat_api import FakeWeChat
 from tests.fakes.wechat_push import AES_KEY, WeChatPlatform
+
+from onebus import subjects
+from onebus.bus import Bus
+from onebus.event import AccountChanged
+from onebus.ids import Account as NativeAccount
+from onebus.ids import AccountId, Platform
+from onebus.log import Log
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LOBBY = "lobby"
@@ -83,6 +91,18 @@ class Stage:
         self.refused += self.nats.violations
         await self.nats.kill()
         await self.nats.start()
+
+    async def says(self, text: str) -> None:
+        """Somebody writes in the lobby, as soon as the platform takes it."""
+        http = self.account("frontend-http")
+        await http.online()
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await http.say(text, group=LOBBY)
+                    return
+                except AssertionError:
+                    await asyncio.sleep(0.1)
 
     def account(self, frontend: str, name: str = "demo", platform: str = "sandbox") -> Account:
         base, sandbox = self.bases[frontend], self.bases["connector-sandbox"]
@@ -256,20 +276,40 @@ async def test_nats_comes_back_and_all_goes_on(stage: Stage) -> None:
     ]
     await stage.restart_nats()
     await asyncio.gather(*calls)
-    http = stage.account("frontend-http")
-    await http.online()
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                await http.say("back again", group=LOBBY)
-                break
-            except AssertionError:
-                await asyncio.sleep(0.1)
+    await stage.says("back again")
     async with asyncio.timeout(20):
         while (await bot.event())["raw_message"] != "back again":
             pass
     lines = await stage.command("setup", "bus", "setup")
     assert sum(line.endswith("is as it should be") for line in lines) == 11
+    await bot.close()
+
+
+async def test_a_new_platform_needs_its_credentials_and_a_restart_of_nats(stage: Stage) -> None:
+    bot = await stage.account("frontend-ws").ws()
+    await stage.nats.draw("connector-new")
+    await stage.restart_nats()
+    account = NativeAccount(Platform("new"), AccountId("a"))
+
+    async def answer(message: Msg) -> None:
+        await connector.publish(message.reply, b"answered")
+
+    async with (
+        Bus(stage.nats.options_of("connector-new"), "test") as connector,
+        Bus(stage.nats.options_of("frontend-http"), "test") as frontend,
+    ):
+        await connector.wait_ready(10)
+        await frontend.wait_ready(10)
+        subject = f"onebus.{subjects.actions(account)}"
+        await connector.subscribe(subject, answer)
+        await connector.api("INFO")  # its subscription is there, too
+        assert (await frontend.request(subject, b"ask", 5)).data == b"answered"
+        assert await Log(connector).append(
+            AccountChanged(account=account, time_ms=1, id="1", online=True)
+        )
+    await stage.says("with the new one")
+    while (await bot.event())["raw_message"] != "with the new one":
+        pass
     await bot.close()
 
 
