@@ -9,6 +9,7 @@ yet; an inbound one names the platform's media id.
 
 import uuid
 from collections.abc import Sequence
+from functools import partial
 
 from connectors.wechat import config as configuration
 from connectors.wechat.answers import decode_user
@@ -21,7 +22,6 @@ from onebus import connector
 from onebus.action import Sent
 from onebus.connector import Kit, SelfInfo, WebhookReply, WebhookRequest
 from onebus.errors import (
-    ActionError,
     BusError,
     BusTimeout,
     Forbidden,
@@ -33,6 +33,7 @@ from onebus.errors import (
 )
 from onebus.event import Chat, MessageSent, User
 from onebus.ids import MessageId, UserId
+from onebus.parts import send_parts
 from onebus.segment import Text
 
 __all__ = ["Config", "Connector"]
@@ -81,8 +82,8 @@ class Connector(connector.Connector[configuration.Config]):
         if len(encoded.drafts) == 1 and isinstance(first, Text):
             message = await self._offer(action.chat, first)
             if message is not None:
-                events = self._events(action.chat, encoded.drafts, (message,))
-                return await self.kit.append_sent(events, degraded=encoded.degraded)
+                event = self._event(action.chat, first, message)
+                return await self.kit.append_sent([event], degraded=encoded.degraded)
         return await self._push(action.chat, encoded.drafts, encoded.degraded)
 
     async def _offer(self, chat: Chat, text: Text) -> MessageId | None:
@@ -102,35 +103,28 @@ class Connector(connector.Connector[configuration.Config]):
                 f"{MAX_TEXT_BYTES} bytes within {self.config.passive_window_s:g} s of a message "
                 "of the user can be sent"
             )
-        messages = tuple(MessageId(f"cs-{uuid.uuid4().hex}") for _ in drafts)
-        for number, draft in enumerate(drafts):
-            try:
-                await self._api.send(custom_message(chat.id, draft))
-            except ActionError as error:
-                if number == 0:
-                    raise
-                await self.kit.append_sent(self._events(chat, drafts[:number], messages[:number]))
-                raise OutcomeUnknown(
-                    f"{number} of {len(drafts)} parts were sent, then: {error}"
-                ) from error
-        return await self.kit.append_sent(self._events(chat, drafts, messages), degraded=degraded)
+        return await send_parts(
+            self.kit,
+            drafts,
+            partial(self._push_one, chat),
+            partial(self._event, chat),
+            degraded=degraded,
+        )
 
-    def _events(
-        self, chat: Chat, drafts: Sequence[Draft], messages: tuple[MessageId, ...]
-    ) -> list[MessageSent]:
-        """What was sent, as events: the one place that builds them."""
-        return [
-            MessageSent(
-                account=self.kit.account,
-                time_ms=self.kit.now_ms(),
-                chat=chat,
-                message=message,
-                sender=self._me,
-                segments=(draft,),
-                parts=messages if len(messages) > 1 else (),
-            )
-            for draft, message in zip(drafts, messages, strict=True)
-        ]
+    async def _push_one(self, chat: Chat, draft: Draft) -> MessageId:
+        await self._api.send(custom_message(chat.id, draft))
+        return MessageId(f"cs-{uuid.uuid4().hex}")
+
+    def _event(self, chat: Chat, draft: Draft, message: MessageId) -> MessageSent:
+        """What was sent, as an event: the one place that builds it."""
+        return MessageSent(
+            account=self.kit.account,
+            time_ms=self.kit.now_ms(),
+            chat=chat,
+            message=message,
+            sender=self._me,
+            segments=(draft,),
+        )
 
     async def get_user(self, action: act.GetUser) -> User:
         """Describe a follower; asks the platform each time."""
