@@ -9,6 +9,8 @@ from onebus.bus import Bus
 from onebus.embedded import EmbeddedNats
 from onebus.setup import Storage, set_up
 
+pytest.register_assert_rewrite("onebus.testing")
+
 
 @pytest.fixture
 async def nats(tmp_path: Path) -> AsyncIterator[EmbeddedNats]:

@@ -53,7 +53,7 @@ _PURPOSES = {
     "KV_ids": "user and group numbers → native ids; self ids → accounts",
     "KV_sessions": "one key per running process and platform, renewed every 1.5 s",
     "KV_claims": "which session owns an account, or serves a bot that we go to",
-    "KV_cursors": "how far a bot that we go to has read, and an account's deferred actions got",
+    "KV_cursors": "how far bots that we go to, deferred actions and platforms' feeds have got",
     "KV_tokens": "platforms' access tokens, shared by replicas",
     "KV_idempotency": "what must not be done twice: passive replies, quick operations, keyed calls",
     "KV_sandbox": "users and groups of the sandbox",

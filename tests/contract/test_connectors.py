@@ -6,12 +6,7 @@ from typing import Any
 import pytest
 
 from onebus import installed
-
-pytest.register_assert_rewrite(
-    *(f"onebus.testing.{name}" for name in ("declared", "receiving", "calling", "play"))
-)
-
-from onebus.testing.contract import ConnectorContract  # noqa: E402
+from onebus.testing.contract import ConnectorContract
 
 PLATFORMS = installed.platforms()
 HOW = """

@@ -17,7 +17,7 @@ from onebus.testing.play import Play, Replica
 from onebus.testing.receiving import WebhookContract
 from onebus.testing.subject import Arrived, Refusal
 
-EACH = 10
+EACH = 8
 """Messages into each chat."""
 SHARE = 0.2
 PAUSE_S = 1.0
