@@ -170,11 +170,11 @@ class Bus:
         except nats.errors.Error as error:
             raise BusUnavailable(f"NATS: {error}") from error
 
-    async def publish(self, subject: str, body: bytes = b"") -> None:
-        """Send without an answer; only for what may be lost. Raises BusUnavailable."""
+    async def publish(self, subject: str, body: bytes = b"", *, reply: str = "") -> None:
+        """Send, and wait for nothing; only for what may be lost. Raises BusUnavailable."""
         self._check(len(body))
         try:
-            await self._client.publish(subject, body)
+            await self._client.publish(subject, body, reply)
         except nats.errors.Error as error:
             raise BusUnavailable(f"NATS: {error}") from error
 

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from nats.aio.msg import Msg
 from nats.nuid import NUID
@@ -33,6 +33,25 @@ GATHER_S = 0.25
 """Filter changes that come within this time make one new consumer."""
 
 _nuid = NUID()
+
+
+class Place(NamedTuple):
+    """Where an entry is: in its stream, in the row of its consumer; when it was stored."""
+
+    sequence: int
+    consumer_sequence: int
+    stored_at_ms: int
+
+
+def place_of(reply: str) -> Place | None:
+    """What the reply subject of an entry says; None where it is none (a server's status)."""
+    if not reply.startswith("$JS.ACK."):  # a server lets nobody else reply like this
+        return None
+    # $JS.ACK.[domain.account.]stream.consumer.delivered.stream_seq.consumer_seq.time.pending…
+    tokens = reply.split(".")
+    first = 5 if len(tokens) < 11 else 7
+    sequence, consumer_sequence, stored_at_ns = map(int, tokens[first : first + 3])
+    return Place(sequence, consumer_sequence, stored_at_ns // 1_000_000)
 
 
 class Reader:
@@ -195,21 +214,17 @@ class Reader:
         if headers and "Status" in headers and not message.reply.startswith("$JS.ACK"):
             await self._answer_status(message, headers)
             return
-        if not message.reply.startswith("$JS.ACK."):  # a server lets nobody else reply like this
+        place = place_of(message.reply)
+        if place is None or self._left == 0:
             return
-        if self._left == 0:
-            return
-        # $JS.ACK.[domain.account.]stream.consumer.delivered.stream_seq.consumer_seq.time.pending…
-        tokens = message.reply.split(".")
-        first = 2 if len(tokens) < 11 else 4
-        sequence, consumer_sequence = int(tokens[first + 3]), int(tokens[first + 4])
-        if consumer_sequence != self._consumer_sequence + 1:
+        if place.consumer_sequence != self._consumer_sequence + 1:
             self._broken.set()
             return
-        self._consumer_sequence = consumer_sequence
-        self.handled = sequence
-        stored_at_ms = int(tokens[first + 5]) // 1_000_000
-        entry = StreamEntry(message.subject, sequence, message.data, headers or {}, stored_at_ms)
+        self._consumer_sequence = place.consumer_sequence
+        self.handled = place.sequence
+        entry = StreamEntry(
+            message.subject, place.sequence, message.data, headers or {}, place.stored_at_ms
+        )
         self._on_entry(entry)
         self._count()
 

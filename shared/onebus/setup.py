@@ -48,12 +48,14 @@ _FIXED = frozenset({"name", "storage", "retention", "first_seq", "max_consumers"
 
 
 class Storage(Struct, frozen=True):
-    """Limits of the event log and copies of everything."""
+    """Limits of the event log and of media, and copies of everything."""
 
     max_age_s: float = 7 * 86_400
     max_messages: int = 200_000
     max_bytes: int = 1 << 30
     replicas: int = 1
+    media_max_bytes: int = 1 << 30
+    media_max_age_s: float = 86_400
 
 
 def wanted(prefix: str, storage: Storage, now_s: float) -> list[dict[str, Any]]:
@@ -61,7 +63,8 @@ def wanted(prefix: str, storage: Storage, now_s: float) -> list[dict[str, Any]]:
     first_seq = int((now_s - EPOCH_S) * SEQUENCES_PER_SECOND)
     made = [_bucket(f"{prefix}_{name}", ttl_s, storage) for name, ttl_s in BUCKETS.items()]
     logs = (_events, _deferred, _dead)
-    return [*(make(prefix, storage, first_seq) for make in logs), *made]
+    streams = [make(prefix, storage, first_seq) for make in logs]
+    return [*streams, _media(prefix, storage), *made]
 
 
 def streams(prefix: str) -> list[str]:
@@ -125,6 +128,25 @@ def _dead(prefix: str, storage: Storage, first_seq: int) -> dict[str, Any]:
         "max_bytes": MAX_DEAD_BYTES,
         "max_consumers": 10_000,
         "first_seq": first_seq,
+        "num_replicas": storage.replicas,
+        "metadata": {VERSION_KEY: VERSION},
+    }
+
+
+def _media(prefix: str, storage: Storage) -> dict[str, Any]:
+    """Files on their way, as an object store of NATS. When it is full the oldest goes."""
+    name = f"{prefix}_media"
+    return {
+        "name": f"OBJ_{name}",
+        "subjects": [f"$O.{name}.C.>", f"$O.{name}.M.>"],
+        "storage": "file",
+        "retention": "limits",
+        "discard": "old",
+        "allow_direct": True,
+        # No rollups, which NATS's own writers use: with one a service could empty the store.
+        "max_age": _ns(storage.media_max_age_s),
+        "max_bytes": storage.media_max_bytes,
+        "max_consumers": 10_000,
         "num_replicas": storage.replicas,
         "metadata": {VERSION_KEY: VERSION},
     }
