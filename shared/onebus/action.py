@@ -273,11 +273,15 @@ class GetCredentials(Action[Credentials], frozen=True, tag="get_credentials"):
 
 
 class GetMedia(Action[MediaFile], frozen=True, tag="get_media"):
-    """Get a picture, or a voice message as `out_format` (`mp3`…), by its segment's `file`."""
+    """Get what was received, by its segment's `file`; a voice message as `out_format` (`mp3`…).
 
-    kind: Literal["image", "voice"]
+    `fresh`: from the platform, because what was kept of it is gone.
+    """
+
+    kind: Literal["image", "voice", "video", "file"]
     file: str
     out_format: str = ""
+    fresh: bool = False
 
 
 class Restart(Action[None], frozen=True, tag="restart"):

@@ -24,7 +24,7 @@ to come again at once.
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Literal, NoReturn, Protocol, TypeVar
 
 import aiohttp
@@ -40,12 +40,15 @@ from onebus.errors import UnsupportedAction
 from onebus.event import Event, MessageSent, User
 from onebus.ids import Account
 from onebus.log import Log
+from onebus.media import AccountMedia
 from onebus.pace import Limits
 from onebus.passive import Passive
 from onebus.reconnect import Connect
 from onebus.token import TokenSource
 
 C = TypeVar("C", bound=Struct)
+
+LIMIT = "limit:"
 
 
 class SelfInfo(Struct, frozen=True):
@@ -101,6 +104,10 @@ class Kit(Protocol):
     @property
     def log(self) -> Log:
         """For reading; writing goes through `append`."""
+
+    @property
+    def media(self) -> AccountMedia:
+        """Pictures, sound and files: `put` what comes in, `open` what goes out."""
 
     @property
     def passive(self) -> Passive:
@@ -168,6 +175,10 @@ class Connector(ABC, Generic[C]):
 
     sends: ClassVar[tuple[str, ...]] = ("text",)
     """The segments that the platform shows as what they are; others go out as text, or not."""
+
+    media_limits: ClassVar[Mapping[str, int]] = {}
+    """How many bytes of image, voice, video and file the platform takes; what is not named here
+    is bounded by `media.max_bytes` alone."""
 
     redelivery_horizon_s: ClassVar[float] = 86_400.0
     """For how long the platform may send the same event again: the log should hold more."""
@@ -339,7 +350,10 @@ class Connector(ABC, Generic[C]):
         raise _unsupported(self, action)
 
     async def get_media(self, action: act.GetMedia) -> act.MediaFile:
-        """Get a picture or voice message."""
+        """Get a file that was received: put it into `kit.media`, or say at which public URL it is.
+
+        `kit.media` asks once for each file at a time, and keeps what it got.
+        """
         raise _unsupported(self, action)
 
     async def restart(self, action: act.Restart) -> None:
@@ -358,12 +372,21 @@ class Connector(ABC, Generic[C]):
 def capabilities(connector: type[Connector[Any]]) -> tuple[str, ...]:
     """The actions that a connector overrides, by name, then `send:{segment}` for what it shows.
 
-    At the end `speaks:{standard}` where the platform itself speaks one.
+    Then `limit:{kind}:{bytes}` for how large a file may be, and at the end `speaks:{standard}`
+    where the platform itself speaks one.
     """
     names = (action_name(kind) for kind in act.ACTIONS)
     actions = (n for n in names if getattr(connector, n) is not getattr(Connector, n))
+    sends = (f"send:{segment}" for segment in connector.sends)
+    limits = (f"{LIMIT}{kind}:{most}" for kind, most in connector.media_limits.items())
     speaks = (f"speaks:{connector.speaks}",) if connector.speaks else ()
-    return (*actions, *(f"send:{segment}" for segment in connector.sends), *speaks)
+    return (*actions, *sends, *limits, *speaks)
+
+
+def media_limits(offered: Iterable[str]) -> dict[str, int]:
+    """The limits among capabilities."""
+    parts = (name.removeprefix(LIMIT).split(":") for name in offered if name.startswith(LIMIT))
+    return {kind: int(most) for kind, most in parts}
 
 
 def _unsupported(connector: Connector[Any], action: Action[Any]) -> UnsupportedAction:

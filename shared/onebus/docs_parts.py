@@ -27,7 +27,7 @@ from onebus.event import Chat, Event, User, group_chat, private_chat
 from onebus.idmap import Native, number_of
 from onebus.ids import Account, AccountId, ChatId, MessageId, Platform, UserId
 from onebus.segment import Segment
-from onebus.settings import BusSettings, Settings, TlsSettings
+from onebus.settings import BusSettings, MediaSettings, Settings, TlsSettings
 
 _ACCOUNT = Account(Platform("sandbox"), AccountId("demo"))
 _ALICE = User(UserId("alice"), "Alice")
@@ -49,6 +49,7 @@ _PURPOSES = {
     "events": "the log: every event of every account, in order",
     "deferred": "actions that wait for their turn (`_rate_limited`)",
     "dead": "events that a bot could not be given, with the reason: `onebus dead-letters`",
+    "OBJ_media": "pictures, sound and files on their way, in the layout of NATS's object store",
     "KV_accounts": "who each account is, and whether somebody serves it",
     "KV_ids": "user and group numbers → native ids; self ids → accounts",
     "KV_sessions": "one key per running process and platform, renewed every 1.5 s",
@@ -66,7 +67,12 @@ def _meaning(kind: Any) -> str:
 
 
 def _settings() -> str:
-    return _keys(Settings, without=("bus",))
+    return _keys(Settings, without=("bus", "media"))
+
+
+def _media_settings() -> str:
+    rows = _rows(MediaSettings, prefix="media.")
+    return table(("key", "value", "default", "meaning"), rows)
 
 
 def _bus_settings() -> str:
@@ -167,16 +173,17 @@ def _streams() -> str:
 
 def _stream_row(config: dict[str, Any]) -> Row:
     name = str(config["name"])
-    purpose = _PURPOSES[name.replace("KV_onebus_", "KV_").removeprefix("onebus_")]
+    purpose = _PURPOSES[name.replace("_onebus_", "_").removeprefix("onebus_")]
     return f"`{name}`", code(*config["subjects"]), _kept(config), purpose
 
 
 def _kept(config: dict[str, Any]) -> str:
     seconds = config["max_age"] // 1_000_000_000
     words = f"{seconds // 86_400} days" if seconds > 86_400 else f"{seconds} s"
-    if "max_msgs" not in config:
+    if "max_bytes" not in config:
         return words if seconds else "for ever"
-    return f"{words}, {config['max_msgs']:,} entries or {config['max_bytes'] >> 20:,} MiB"
+    entries = f", {config['max_msgs']:,} entries" if "max_msgs" in config else ""
+    return f"{words}{entries} or {config['max_bytes'] >> 20:,} MiB"
 
 
 def _events() -> str:
@@ -375,6 +382,7 @@ def _read(path: str) -> Any:
 
 PARTS: Mapping[str, Callable[[], str]] = {
     "settings": _settings,
+    "media settings": _media_settings,
     "bus settings": _bus_settings,
     "onebot.v11 settings": _protocol_settings,
     "onebot.v11 entries": _entry_settings,

@@ -30,6 +30,7 @@ _PARAMS = {
     "emoji_id": "1",
     "code": "1",
     "file": "f1",
+    "file_id": "f1",
     "out_format": "mp3",
     "message_id": 1,
 }

@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 from nats.aio.msg import Msg
 
 from onebus import deadline, metrics, subjects
-from onebus.action import Action, Request, Response, action_name
+from onebus.action import Action, GetMedia, Request, Response, action_name
 from onebus.announce import Announcer
 from onebus.backoff import Backoff
 from onebus.bus import Bus, TooLarge
@@ -76,6 +76,7 @@ class AccountHost:
         self._bus = bus
         self._lease = lease
         self._kit = kit
+        kit.media.received = connector.get_media
         self._lanes = Lanes()
         self._once = Once(bus, self.account)
         self._actions = InFlight()
@@ -291,9 +292,15 @@ class AccountHost:
         try:
             with deadline.within(left_s):
                 async with asyncio.timeout(left_s):
-                    return Raw(encode(await getattr(self.connector, action_name(action))(action)))
+                    return Raw(encode(await self._done(action)))
         except TimeoutError:
             raise OutcomeUnknown("the platform did not answer before the deadline") from None
+
+    async def _done(self, action: Action[Any]) -> Any:
+        """What the connector answers; a file that was had before comes from the store."""
+        if isinstance(action, GetMedia):
+            return await self._kit.media.get(action)
+        return await getattr(self.connector, action_name(action))(action)
 
 
 class ConnectorHost(Role):
@@ -361,9 +368,13 @@ class ConnectorHost(Role):
 
     def _host(self, kind: type[Connector[Any]], account: Account, config: Struct) -> AccountHost:
         key = claim_key(account)
-        synthetic = kind.event_ids == "synthetic"
         kit = BusKit(
-            self._bus, account, self._outside, lambda: self._lease.owned(key), synthetic=synthetic
+            self._bus,
+            account,
+            self._outside,
+            lambda: self._lease.owned(key),
+            synthetic=kind.event_ids == "synthetic",
+            media_limits=kind.media_limits,
         )
         return AccountHost(self._bus, self._lease, kind(config, kit), kit)
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import NoReturn
 
@@ -24,6 +24,8 @@ from onebus.fence import Fence
 from onebus.ids import Account
 from onebus.inflight import InFlight
 from onebus.log import Log
+from onebus.media import NO_MEDIA, UNLIMITED, MediaPart
+from onebus.objects import Objects
 from onebus.ordering import Lanes
 from onebus.pace import Limits, Pacer
 from onebus.passive import BusPassive
@@ -44,10 +46,11 @@ DEFAULTS = Options()
 
 
 class Outside(Struct, frozen=True):
-    """How this process reaches platforms, and where they reach this installation."""
+    """How this process reaches platforms and the web, and where they reach this installation."""
 
     http: aiohttp.ClientSession
     public_url: str = ""
+    media: MediaPart = NO_MEDIA
 
 
 class AccountLogger(logging.LoggerAdapter[logging.Logger]):
@@ -73,10 +76,12 @@ class BusKit:
         owned: Callable[[], bool],
         *,
         synthetic: bool = False,
+        media_limits: Mapping[str, int] = UNLIMITED,
     ) -> None:
         self.account = account
         self.http = outside.http
         self.public_url = outside.public_url.rstrip("/")
+        self.media = outside.media.of(Objects(bus), account, media_limits)
         self.logger = AccountLogger(account)
         self.log = Log(bus, ask_leader=False)
         self._fence = Fence(bus, self.log, account, owned) if synthetic else None

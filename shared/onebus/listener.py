@@ -195,8 +195,12 @@ class Listener:
 
 
 async def _read(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Handle a request; a body that is too large, broken or cut off is the peer's fault."""
-    if (request.content_length or 0) > MAX_BODY_BYTES:
+    """Handle a request; a body that is too large, broken or cut off is the peer's fault.
+
+    Files are read as they come and bounded by who takes them.
+    """
+    large = (request.content_length or 0) > MAX_BODY_BYTES
+    if large and not request.content_type.startswith("multipart/"):
         raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, request.content_length or 0)
     try:
         return await handler(request)

@@ -24,7 +24,8 @@ from onebus.dead import DeadLetters
 from onebus.directory import Directory
 from onebus.embedded import EmbeddedNats, data_lock, running_options
 from onebus.errors import Misconfigured
-from onebus.frontend import FrontendKit
+from onebus.fetch import Fetcher, Policy
+from onebus.frontend import FrontendKit, FrontendMedia
 from onebus.health import Health
 from onebus.host import ConnectorHost
 from onebus.ids import Account, Platform
@@ -32,6 +33,8 @@ from onebus.kit import Outside
 from onebus.lease import Sessions
 from onebus.listener import Listener, ListenOptions
 from onebus.logging import keep_secret, keep_secrets_of
+from onebus.media import MediaPart
+from onebus.secret_key import kept_key
 from onebus.service import Role, run_roles
 from onebus.settings import BusSettings, Settings, bus_urls
 from onebus.setup import Storage, set_up
@@ -59,11 +62,22 @@ class FrontendModule(Protocol):
         """What a bot of an account may connect to: a label and a URL each."""
 
 
+class _Up(Struct, frozen=True):
+    """An `up`: where its data are, for people; what it signs with; `exclusive` as for `Lease`."""
+
+    where: str
+    secret_key: str
+    exclusive: str = ""
+
+
 async def up(source: Source, data_dir: Path, say: Callable[[str], None]) -> None:
     """Everything the configuration asks for, in one process."""
     settings = source.settings()
+    secret_key = settings.secret_key or kept_key(data_dir)
+    keep_secret(secret_key)
     if settings.bus.url:
-        await _up_with(source, _options(settings.bus), [], say, f"NATS at {settings.bus.url}")
+        here = _Up(f"NATS at {settings.bus.url}", secret_key)
+        await _up_with(source, _options(settings.bus), [], say, here)
         return
     bus = settings.bus
     if bus.replicas > 1:
@@ -76,7 +90,8 @@ async def up(source: Source, data_dir: Path, say: Callable[[str], None]) -> None
         await nats.start()
         try:
             options = nats.options(bus.prefix)
-            await _up_with(source, options, [nats], say, str(data_dir), EXCLUSIVE)
+            here = _Up(str(data_dir), secret_key, EXCLUSIVE)
+            await _up_with(source, options, [nats], say, here)
         finally:
             await nats.stop()
 
@@ -86,22 +101,26 @@ async def _up_with(
     options: BusOptions,
     extra: list[Role],
     say: Callable[[str], None],
-    where: str,
-    exclusive: str = "",
+    here: _Up,
 ) -> None:
     settings = source.settings()
-    async with _shared(options, "onebus up") as (bus, sessions, http):
+    async with _shared(options, "onebus up", settings) as (bus, sessions, outside):
         await bus.wait_ready(READY_S)
-        await set_up(bus, _storage(settings.bus))
+        await set_up(bus, _storage(settings))
         platforms = tuple(dict.fromkeys(a.platform for a in source.accounts()))
-        hosts = _hosts(source, platforms, bus, sessions, http, exclusive)
-        kit = FrontendKit(bus, Directory(bus, sessions), sessions, exclusive)
+        hosts = _hosts(source, platforms, bus, sessions, outside, here.exclusive)
+
+        def base_url() -> str:
+            return _base_url(settings, listener.port)
+
+        media = FrontendMedia(settings.media, here.secret_key, settings.public_url, base_url)
+        kit = FrontendKit(bus, Directory(bus, sessions), sessions, here.exclusive, media)
         fronts = _fronts(source, None, kit)
         roles = _watched(bus, [sessions, *hosts, *fronts, *extra, *_capacity(bus, platforms)])
         listener = _listener(settings, roles)
 
         def announce() -> None:
-            say(_banner(source, listener.port, where))
+            say(_banner(source, listener.port, here.where))
 
         await run_roles(roles, [listener], announce, drain_s=settings.drain_timeout)
 
@@ -115,9 +134,9 @@ async def connectors(source: Source, platforms: Sequence[str]) -> None:
             raise Misconfigured(
                 f"{source.path}: no account of {platform}; add one as {platform}.NAME"
             )
-    async with _shared(_options(settings.bus), f"connector {' '.join(platforms)}") as shared:
-        bus, sessions, http = shared
-        hosts = _hosts(source, platforms, bus, sessions, http, "")
+    name = f"connector {' '.join(platforms)}"
+    async with _shared(_options(settings.bus), name, settings) as (bus, sessions, outside):
+        hosts = _hosts(source, platforms, bus, sessions, outside, "")
         roles = _watched(bus, [sessions, *hosts, *_capacity(bus, platforms)])
         listener = _listener(settings, roles)
         await _serve(settings, roles, listener)
@@ -126,9 +145,17 @@ async def connectors(source: Source, platforms: Sequence[str]) -> None:
 async def frontends(source: Source, names: Sequence[str]) -> None:
     """Some transports of the bot standards, against an external NATS."""
     settings = source.settings()
-    async with _shared(_options(settings.bus), f"frontend {' '.join(names)}") as shared:
-        bus, sessions, _ = shared
-        kit = FrontendKit(bus, Directory(bus, sessions), sessions)
+    if not settings.secret_key:
+        logger.warning("secret_key is empty: events and answers have no `url` of a file")
+    name = f"frontend {' '.join(names)}"
+    async with _shared(_options(settings.bus), name, settings) as (bus, sessions, _):
+
+        def base_url() -> str:
+            alone = settings.exposed or "http" not in names
+            return settings.public_url if alone else _base_url(settings, listener.port)
+
+        media = FrontendMedia(settings.media, settings.secret_key, settings.public_url, base_url)
+        kit = FrontendKit(bus, Directory(bus, sessions), sessions, media=media)
         fronts = _fronts(source, names, kit)
         roles = _watched(bus, [sessions, *fronts])
         listener = _listener(settings, roles)
@@ -140,7 +167,7 @@ async def bus_setup(source: Source, say: Callable[[str], None]) -> None:
     settings = source.settings()
     async with Bus(_options(settings.bus), "onebus bus setup") as bus:
         await bus.wait_ready(SETUP_S)
-        for line in await set_up(bus, _storage(settings.bus)):
+        for line in await set_up(bus, _storage(settings)):
             say(line)
 
 
@@ -164,11 +191,17 @@ async def dead_letters(
 
 @asynccontextmanager
 async def _shared(
-    options: BusOptions, name: str
-) -> AsyncIterator[tuple[Bus, Sessions, aiohttp.ClientSession]]:
+    options: BusOptions, name: str, settings: Settings
+) -> AsyncIterator[tuple[Bus, Sessions, Outside]]:
     keep_secret(options.password)
-    async with Bus(options, name) as bus, aiohttp.ClientSession() as http:
-        yield bus, Sessions(bus), http
+    keep_secret(settings.secret_key)
+    async with (
+        Bus(options, name) as bus,
+        aiohttp.ClientSession() as http,
+        Fetcher(Policy(settings.media.allow)) as fetcher,
+    ):
+        media = MediaPart(fetcher, settings.media.max_bytes)
+        yield bus, Sessions(bus), Outside(http, settings.public_url, media)
 
 
 def _hosts(
@@ -176,11 +209,10 @@ def _hosts(
     platforms: Sequence[str],
     bus: Bus,
     sessions: Sessions,
-    http: aiohttp.ClientSession,
+    outside: Outside,
     exclusive: str,
 ) -> list[ConnectorHost]:
     hosts = []
-    outside = Outside(http, source.settings().public_url)
     for platform in platforms:
         kind = installed.connector_class(platform)
         configs = {a: _config(source, a, kind) for a in source.accounts([Platform(platform)])}
@@ -256,8 +288,23 @@ def _options(bus: BusSettings) -> BusOptions:
     return BusOptions(",".join(bus_urls(bus)), bus.user, bus.password, bus.prefix, bus.tls)
 
 
-def _storage(bus: BusSettings) -> Storage:
-    return Storage(bus.max_age_days * DAY_S, bus.max_messages, bus.max_bytes, bus.replicas)
+def _storage(settings: Settings) -> Storage:
+    bus, media = settings.bus, settings.media
+    return Storage(
+        max_age_s=bus.max_age_days * DAY_S,
+        max_messages=bus.max_messages,
+        max_bytes=bus.max_bytes,
+        replicas=bus.replicas,
+        media_max_bytes=media.store_bytes,
+        media_max_age_s=media.keep_hours * 3600,
+    )
+
+
+def _base_url(settings: Settings, port: int) -> str:
+    """Where bots reach this listener, as far as can be told from here."""
+    anywhere = settings.host in ("0.0.0.0", "::", "")  # noqa: S104
+    host = "127.0.0.1" if anywhere else settings.host
+    return settings.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _banner(source: Source, port: int, where: str) -> str:

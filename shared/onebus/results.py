@@ -76,10 +76,14 @@ class Credentials(Struct, frozen=True, omit_defaults=True):
 
 
 class MediaFile(Struct, frozen=True, omit_defaults=True):
-    """Where a picture or voice message can be had now: a local path, or an address."""
+    """A file that was received: at `url`, if that is public, else `id` in the media store."""
 
     file: str
     url: str = ""
+    id: str = ""
+    name: str = ""
+    size_bytes: int | None = None
+    content_type: str = ""
 
 
 class NativeAnswer(Struct, frozen=True, omit_defaults=True):

@@ -68,7 +68,12 @@ class Video(_Media, frozen=True, tag="video"):
 
 
 class File(_Media, frozen=True, tag="file"):
-    """Any other file."""
+    """Any other file.
+
+    `folder`: where in a group's store it goes, on a platform that has such.
+    """
+
+    folder: str = ""
 
 
 class Emoji(_Segment, frozen=True, tag="emoji"):

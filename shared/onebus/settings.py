@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
+from onebus.fetch import Policy
+
 DEFAULT_BUS_URL = "nats://127.0.0.1:4222"
 
 _Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -59,6 +61,44 @@ class BusSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 1
 
 
+class MediaSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Pictures, sound and files: what is taken from where, and how long it is kept."""
+
+    roots: Annotated[
+        tuple[str, ...],
+        Meta(description="Folders whose files bots may send by file://; none: no file at all"),
+    ] = ()
+    allow: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Hosts, addresses and networks that URLs may lead to, besides the public"
+            " internet"
+        ),
+    ] = ()
+    max_bytes: Annotated[_Count, Meta(description="How large one file may be")] = 100 << 20
+    store_bytes: Annotated[
+        _Count, Meta(description="How much is kept; when it is full the oldest goes")
+    ] = 1 << 30
+    keep_hours: Annotated[
+        float, Meta(gt=0, description="How long a file is kept; then it is fetched again")
+    ] = 24
+    link_hours: Annotated[
+        float, Meta(gt=0, description="How long the `url` of a file in an event is good")
+    ] = 24
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Folders and addresses that cannot be meant."""
+        for index, root in enumerate(self.roots):
+            if not root.startswith("/") or root.strip("/") == "":
+                yield f"media.roots[{index}]", "expected the absolute path of a folder, not of all"
+        for index, entry in enumerate(self.allow):
+            try:
+                Policy([entry])
+            except ValueError:
+                text = "expected a host's name, an address, or a network such as 10.1.0.0/16"
+                yield f"media.allow[{index}]", text
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """The top of the file: what all roles share."""
 
@@ -72,6 +112,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         Literal["debug", "info", "warning", "error"], Meta(description="Least level that is logged")
     ] = "info"
     bus: BusSettings = BusSettings()
+    media: MediaSettings = MediaSettings()
     data_dir: Annotated[str, Meta(description="Where `up` keeps its data")] = "./data"
     drain_timeout: Annotated[
         float,
@@ -108,6 +149,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
             yield "bus.sync_interval", "expected always, or a time such as 500ms, 10s, 2m"
         if self.bus.replicas not in _REPLICAS:
             yield "bus.replicas", "expected 1, 3 or 5"
+        yield from self.media.problems()
 
 
 def bus_urls(bus: BusSettings) -> list[str]:

@@ -21,6 +21,7 @@ from onebus.connector import SelfInfo
 from onebus.directory import AccountRecord, Directory
 from onebus.errors import ActionError, error_data
 from onebus.event import Event, MessageSent, User
+from onebus.frontend import FrontendMedia
 from onebus.ids import Account, AccountId, MessageId, Platform, UserId
 from onebus.lease import Sessions
 from onebus.segment import Forward, Segment
@@ -111,7 +112,7 @@ async def session_with(
         directory = Directory(bus, Sessions(bus))
         record = AccountRecord(ACCOUNT, ME, None, capabilities, "1", "s", online=True)
         directory._take(account_key(ACCOUNT), Entry("", encode(record), 1))
-        shared = Shared(bus, directory)
+        shared = Shared(bus, directory, FrontendMedia())
         shared.log = log = MemoryLog(bus)
         for event in events:
             await log.append(event)

@@ -27,9 +27,12 @@ from onebus.backoff import Backoff
 from onebus.cursor import Cursor, feed_key
 from onebus.errors import BusError, OutcomeUnknown
 from onebus.event import Chat, Event, MessageSent
+from onebus.fetch import Fetcher, Policy
 from onebus.ids import Account, MessageId
 from onebus.kit import DEFAULTS, NO_LIMITS
 from onebus.log import Stored
+from onebus.media import AccountMedia
+from onebus.objects import Objects
 from onebus.pace import Limits, Pacer
 from onebus.passive import Held, Offer
 from onebus.reconnect import Connect, Reconnecting
@@ -47,6 +50,7 @@ class Memory:
     def __init__(self) -> None:
         self.bus = MemoryBus()
         self.log = MemoryLog(self.bus)
+        self.objects = Objects(self.bus)
         self.holds: dict[tuple[Account, tuple[str, str]], list[MemoryHeld]] = defaultdict(list)
         self.held = asyncio.Event()
         self.replies: dict[tuple[Account, str], bytes] = {}
@@ -198,6 +202,7 @@ class MemoryKit:
         self.passive = MemoryPassive(memory, account)
         self._tokens = Tokens(self.bucket("tokens"), account, self._now_s)
         self._cursors: dict[str, Cursor] = {}
+        self.media = AccountMedia(memory.objects, account, Fetcher(Policy(["127.0.0.0/8"])))
         self.logger: logging.LoggerAdapter[logging.Logger] = logging.LoggerAdapter(
             logging.getLogger("onebus.testing.memory"), {"account": str(account)}
         )

@@ -8,15 +8,19 @@ import asyncio
 import base64
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
+
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from onebus.bucket import Bucket, Entry
 from onebus.bus import WRONG_LAST_SEQUENCE, Bus, BusOptions, StoreRefused, StreamEntry
 from onebus.errors import BusUnavailable
 from onebus.log import Log, Stored
 from onebus.reader import Reader
+from onebus.testing.memory_pulls import Pulls, matches
 
 _NO_MESSAGE_FOUND = 10037
 _NO_LIMITS = {"max_msgs": -1, "max_bytes": -1, "max_age": 0}
@@ -46,6 +50,7 @@ class MemoryBus(Bus):
         self._streams: dict[str, list[StreamEntry]] = defaultdict(list)
         self._readers: list[MemoryReader] = []
         self._stored = asyncio.Event()
+        self._pulls = Pulls(self._streams)
 
     @property
     def connected(self) -> bool:
@@ -85,7 +90,7 @@ class MemoryBus(Bus):
         """The last entry of all subjects that fit a filter."""
         self.check_available()
         entries = reversed(self._streams[stream])
-        return next((entry for entry in entries if _matches(where, entry.subject)), None)
+        return next((entry for entry in entries if matches(where, entry.subject)), None)
 
     async def at(self, stream: str, sequence: int) -> StreamEntry | None:
         """The entry with a sequence."""
@@ -101,6 +106,9 @@ class MemoryBus(Bus):
     ) -> dict[str, Any]:
         """The two calls of the JetStream API that `Log` and `Bucket` make."""
         self.check_available()
+        if operation.startswith("CONSUMER."):
+            self._pulls.api(operation, body)
+            return {}
         if operation.startswith("STREAM.INFO."):
             entries = self._streams[operation.removeprefix("STREAM.INFO.")]
             subjects = {entry.subject: 1 for entry in entries}
@@ -121,7 +129,7 @@ class MemoryBus(Bus):
         if "next_by_subj" not in body:
             return await self.at(stream, int(body["seq"]))
         later = self._streams[stream][int(body["seq"]) - 1 :]
-        fitting = (entry for entry in later if _matches(body["next_by_subj"], entry.subject))
+        fitting = (entry for entry in later if matches(body["next_by_subj"], entry.subject))
         return next(fitting, None)
 
     def check_available(self) -> None:
@@ -132,6 +140,31 @@ class MemoryBus(Bus):
     def entries(self, stream: str) -> Sequence[StreamEntry]:
         """Everything a stream holds, oldest first."""
         return self._streams[stream]
+
+    async def publish(
+        self,
+        subject: str,
+        body: bytes = b"",  # noqa: ARG002
+        *,
+        reply: str = "",
+    ) -> None:
+        """Ask a consumer for its next entry; there is nothing else that is published here."""
+        self.check_available()
+        await self._pulls.next(subject, reply)
+
+    async def subscribe(
+        self,
+        subject: str,
+        callback: Callable[[Msg], Coroutine[Any, Any, None]],
+        queue: str = "",  # noqa: ARG002
+    ) -> Subscription:
+        """Take what a consumer gives."""
+        self._pulls.inboxes[subject] = callback
+        return Subscription(self._client, subject=subject)
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """Take no more of it."""
+        self._pulls.inboxes.pop(subscription.subject, None)
 
     async def next_store(self) -> None:
         """Wait until something is stored anywhere."""
@@ -155,6 +188,8 @@ class MemoryBus(Bus):
     def _stream_of(self, subject: str) -> str:
         if subject.startswith("$KV."):
             return f"KV_{subject.split('.')[1]}"
+        if subject.startswith("$O."):
+            return f"OBJ_{subject.split('.')[1]}"
         return f"{self.prefix}_events"
 
 
@@ -192,7 +227,7 @@ class MemoryReader(Reader):
         if stream != self.stream or entry.sequence <= self.handled or self._left == 0:
             return
         self.handled = entry.sequence
-        if any(_matches(where, entry.subject) for where in self._filters):
+        if any(matches(where, entry.subject) for where in self._filters):
             self._on_entry(entry)
             self._count()
 
@@ -242,16 +277,3 @@ class MemoryBucket(Bucket):
 
         where = f"{self._subject}{prefix}.>" if prefix else f"{self._subject}>"
         return MemoryReader(self._memory, self.stream, [where], on_entry, start=1)
-
-
-def _matches(where: str, subject: str) -> bool:
-    """Whether a subject fits a filter with NATS wildcards."""
-    wanted, found = where.split("."), subject.split(".")
-    if wanted[-1] == ">":
-        wanted.pop()
-        if len(found) <= len(wanted):
-            return False
-        found = found[: len(wanted)]
-    return len(wanted) == len(found) and all(
-        token in {"*", other} for token, other in zip(wanted, found, strict=True)
-    )
