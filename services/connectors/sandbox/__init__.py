@@ -16,6 +16,9 @@ ids are strings, errors are `{"error", "hint"?}`):
                           what OneBot bots know it by, `flag` what their answer to a request names
     GET    api/stream     messages and events live, as server-sent events; ?group= or ?user= for the
                           messages of one chat
+    POST   api/files?name=photo.png with the file as the body
+                          → {"file", "url", "name", "size_bytes", "type"}; `file` goes into segments
+    GET    api/files/{id} the file
     GET    api/state      everything there is, see `view.py`, with the numbers OneBot bots see
     POST   api/users      {"user", "name"?, "sex"?: "male" | "female" | "unknown", "age"?}
     POST   api/groups     {"group", "name"?, "anonymous"?: true | false}
@@ -33,8 +36,9 @@ anonymously has one name and flag in a group for as long as they stay there. Whi
 offline by an `account_changed` nobody serves it: actions fail and bots see it in their heartbeats.
 
 Limits: 10,000 users, groups and requests, 1,000 members a group, 256 KiB a message, 10 likes a
-day and person, 100 pins and 200 files a chat; files are addresses on the web, never bytes; nothing
-converts sound; the honors `legend` and `strong_newbie` are nobody's.
+day and person, 100 pins and 200 files a chat; files are kept for as long as the media store keeps
+them, or are addresses on the web; nothing converts sound; the honors `legend` and `strong_newbie`
+are nobody's.
 
 This is the connector to copy from. `message.py` translates and is pure; `rest.py`, `stream.py` and
 `access.py` serve people; the others are the platform itself, elsewhere somebody else's server.
@@ -50,7 +54,7 @@ from connectors.sandbox.access import Access
 from connectors.sandbox.boards import Boards
 from connectors.sandbox.config import Config
 from connectors.sandbox.conversations import Conversations
-from connectors.sandbox.documents import MAX_LIKES_A_DAY, with_likes
+from connectors.sandbox.documents import MAX_LIKES_A_DAY, StoredFile, with_likes
 from connectors.sandbox.group import (
     check_duration,
     check_rank,
@@ -81,6 +85,7 @@ from onebus.errors import BadParams, NotFound, UnsupportedAction
 from onebus.event import Poked, ReactionChanged, User, private_chat
 from onebus.history import Message, messages_until
 from onebus.ids import UserId
+from onebus.media import SCHEME
 from onebus.segment import Node, Segment
 
 __all__ = ["Config", "Connector"]
@@ -330,12 +335,23 @@ class Connector(connector.Connector[configuration.Config]):
         return credentials(self.kit.account.account_id, action.domain)
 
     async def get_media(self, action: act.GetMedia) -> act.MediaFile:
-        """Where a picture or voice message is: where its sender said."""
+        """Where a picture, voice message or file is: where its sender said.
+
+        What was uploaded is in the media store already, which answers for it.
+        """
+        if action.kind == "file" and (uploaded := await self._boards.uploaded(action.file)):
+            return await self._uploaded(uploaded)
         check_url("file", action.file)
         kind = urlsplit(action.file).path.rpartition(".")[2]
         if action.out_format and action.out_format != kind:
             raise UnsupportedAction(f"sandbox cannot convert sound to {action.out_format}")
         return act.MediaFile(action.file, action.file)
+
+    async def _uploaded(self, file: StoredFile) -> act.MediaFile:
+        """A file of a chat's own store."""
+        if not file.url.startswith(SCHEME):
+            return act.MediaFile(file.id, file.url, name=file.name)
+        return await self.kit.media.get(act.GetMedia("file", file.url))
 
     async def restart(self, action: act.Restart) -> None:
         """Go offline after a while and come back."""

@@ -19,6 +19,9 @@ from onebus.connector import Kit
 from onebus.event import Chat, FileUploaded, MessagePinned, ReactionChanged, UploadedFile
 from onebus.ids import MessageId, UserId
 
+FILE = "f-"
+"""How the ids of uploaded files begin."""
+
 
 class Boards:
     """Changes what the chats of one account have besides their messages."""
@@ -66,6 +69,13 @@ class Boards:
             user=file.user,
             file=UploadedFile(file.id, file.name, file.size_bytes),
         )
+
+    async def uploaded(self, file: str) -> StoredFile | None:
+        """A file that is in some chat, by its id."""
+        if not file.startswith(FILE):
+            return None
+        boards = await self._state.boards.all()
+        return next((kept for b in boards for kept in b.files if kept.id == file), None)
 
     async def read(self, chat: Chat, message: MessageId | None) -> None:
         """The bot has read up to a message, or to the last one. Raises NotFound."""

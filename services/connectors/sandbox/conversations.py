@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from connectors.sandbox.documents import Person, described, met
+from connectors.sandbox.files import Files
 from connectors.sandbox.group import (
     Group,
     GroupChange,
@@ -67,6 +68,7 @@ class Conversations:
         self._kit = kit
         self._state = state
         self._groups = groups
+        self._files = Files(kit)
 
     async def say(self, speech: Speech) -> MessageId:
         """A person writes, into a group or to the bot. Returns when the log has it.
@@ -79,7 +81,8 @@ class Conversations:
         message = speech.message and check_message_id(speech.message)
         event = await make(speech, message or MessageId(new_id(now_ms)), now_ms)
         await self._check_reply(event.chat, event.segments)
-        segments = with_forward_ids(event.segments, event.chat, event.message)
+        segments = await self._files.checked(event.segments)
+        segments = with_forward_ids(segments, event.chat, event.message)
         await self._kit.append(replace(event, segments=segments))
         return event.message
 
@@ -96,7 +99,7 @@ class Conversations:
             chat=chat,
             message=MessageId(new_id(now_ms)),
             sender=self._state.me,
-            segments=decode_sent(await self._with_nodes(shown)),
+            segments=await self._files.checked(decode_sent(await self._with_nodes(shown))),
         )
         wish = next((s for s in segments if isinstance(s, seg.Anonymous)), None)
         if chat.kind == "group":
@@ -119,6 +122,7 @@ class Conversations:
         if event.sender.id != await self._author(chat, editor, event.sender.id):
             raise Forbidden("only its author changes a message")
         await self._check_reply(chat, segments)
+        segments = await self._files.checked(segments)
         now_ms = self._kit.now_ms()
         return MessageEdited(
             account=self._kit.account,

@@ -11,9 +11,10 @@ from typing import Any, ClassVar, TypedDict
 from msgspec import Struct
 
 from connectors.sandbox import posted as p
-from connectors.sandbox.boards import Boards
+from connectors.sandbox.boards import FILE, Boards
 from connectors.sandbox.conversations import Conversations
 from connectors.sandbox.documents import StoredFile, with_friend
+from connectors.sandbox.files import Files
 from connectors.sandbox.group import (
     FOR_EVER,
     Group,
@@ -70,6 +71,7 @@ class Events:
         self._state = state
         self._groups = groups
         self._conversations = conversations
+        self._files = Files(kit)
         self._boards = Boards(kit, state, conversations)
         self._requests = Requests(kit, state, groups)
         self._presence = Presence(state)
@@ -161,10 +163,13 @@ class Events:
         file = posted.file
         if not 0 <= file.size_bytes <= MAX_SIZE_BYTES:
             raise BadParams(f"file.size_bytes must be from 0 to {MAX_SIZE_BYTES}")
-        url = file.url and check_url("file.url", file.url)
+        url, size_bytes = file.url and check_url("file.url", file.url), file.size_bytes
+        if file.file:
+            kept = await self._files.checked_file(file.file)
+            url, size_bytes = kept.file, kept.size_bytes or 0
         chat = await self._among(posted, posted.user)
         name, user = check_id("file.name", file.name), UserId(posted.user)
-        stored = StoredFile(f"f-{base['id']}", name, url, file.size_bytes, user)
+        stored = StoredFile(f"{FILE}{base['id']}", name, url, size_bytes, user)
         return await self._boards.upload(chat, stored, base["id"])
 
     async def _friend_added(self, posted: p.FriendAdded, base: _Base) -> Event:

@@ -1,7 +1,8 @@
 """The sandbox's own JSON of messages, both ways; pure.
 
 A segment is `{"type": …, "data": {…}}`. People write `text` {"text"}, `mention` {"user": id or
-"all"}, `reply` {"message_id"}, `image`, `voice`, `video` and `file` {"url", "name"?…}, `forward`
+"all"}, `reply` {"message_id"}, `image`, `voice`, `video` and `file` {"url" or "file": what POST
+api/files answered, "name"?…}, `forward`
 {"nodes": [{"user", "name"?, "time"?, "message"}]}, and every other segment of the model
 (`onebus.segment`) under its type with its own fields: {"type": "dice", "data": {"result": "6"}}.
 What a bot sends is shown in the same way.
@@ -34,6 +35,7 @@ from onebus.errors import BadParams, NotFound
 from onebus.event import Chat, MessageReceived, MessageSent
 from onebus.history import Message
 from onebus.ids import ChatId, MessageId, UserId
+from onebus.media import SCHEME, MediaSegment
 from onebus.segment import Node, Segment, Segments
 
 MAX_MESSAGE_BYTES = 256 << 10
@@ -152,9 +154,9 @@ def _convert(part: Part, data: Json, kind: type[S]) -> S:
 
 
 def decode_sent(segments: Segments) -> Segments:
-    """What a bot sends → what is logged: media with the URL to show. Raises BadParams.
+    """What a bot sends → what is logged: media with the URL to show, or in the media store.
 
-    The sandbox stores no files, so media must be somewhere on the web already.
+    Raises BadParams.
     """
     if len(segments) > MAX_SEGMENTS:
         raise BadParams(f"a message has at most {MAX_SEGMENTS} segments")
@@ -211,7 +213,10 @@ def encode_segment(segment: Segment) -> Json:
             }
         case seg.Image():
             flash = {"flash": True} if segment.flash else {}
-            return {"type": "image", "data": {"url": segment.url or segment.file, **flash}}
+            return {"type": "image", "data": {"url": _shown_at(segment), **flash}}
+        case seg.Voice() | seg.Video() | seg.File() if segment.file.startswith(SCHEME):
+            data = msgspec.to_builtins(replace(segment, url=_shown_at(segment)))
+            return {"type": data.pop("type"), "data": data}
         case seg.Reply():
             return {"type": "reply", "data": {"message_id": segment.message}}
         case seg.Forward():
@@ -219,6 +224,13 @@ def encode_segment(segment: Segment) -> Json:
             return {"type": "forward", "data": {"id": segment.id, "nodes": nodes}}
     data = msgspec.to_builtins(segment)
     return {"type": data.pop("type"), "data": data}
+
+
+def _shown_at(segment: MediaSegment) -> str:
+    """Where the page finds it: on the web, or among our own files."""
+    if segment.file.startswith(SCHEME):
+        return f"api/files/{segment.file.removeprefix(SCHEME)}"
+    return segment.url or segment.file
 
 
 def _encode_node(node: Node) -> Json:
@@ -285,11 +297,12 @@ def _with_url(segment: Segment, depth: int = 0) -> Segment:
     match segment:
         case seg.Image() | seg.Voice() | seg.Video() | seg.File():
             kind = str(segment.__struct_config__.tag)
+            if segment.file.startswith(SCHEME):
+                return replace(segment, url="")
             url = segment.url or segment.file
             if not url.startswith(("http://", "https://")):
                 raise BadParams(
-                    f"the sandbox keeps no files: give {kind}.file as an http or https URL,"
-                    " not as base64, a path or a media id"
+                    f"give {kind}.file as an http or https URL, or as a file that was uploaded"
                 )
             return replace(segment, url=check_url(f"{kind}.file", url))
         case seg.Forward():

@@ -78,10 +78,11 @@ class GroupRenamed(_Posted, frozen=True, tag="group_renamed"):
 
 
 class File(Struct, frozen=True, forbid_unknown_fields=True):
-    """A file by name and address; the sandbox keeps no bytes."""
+    """A file by name, and its address or what POST api/files answered as `file`."""
 
     name: str
     url: str = ""
+    file: str = ""
     size_bytes: int = 0
 
 

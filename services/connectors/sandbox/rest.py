@@ -16,6 +16,7 @@ from connectors.sandbox.access import Access
 from connectors.sandbox.conversations import Conversations, Speech, chat_of
 from connectors.sandbox.documents import described
 from connectors.sandbox.events import Events
+from connectors.sandbox.files import Files
 from connectors.sandbox.group import (
     Group,
     admitted,
@@ -138,6 +139,7 @@ class Rest:
         self._events = Events(kit, state, groups, self._conversations)
         self._presence = Presence(state)
         self._access = access
+        self._uploads = Files(kit)
         self.streams = Streams(kit)
         self._writes = InFlight()
         self._files = {name: (PAGE / name).read_bytes() for name in (*ASSETS, *PAGES)}
@@ -151,6 +153,8 @@ class Rest:
             ("POST", "/api/events"): self.happen,
             ("GET", "/api/stream"): self.stream,
             ("GET", "/api/state"): self.state,
+            ("POST", "/api/files"): self.upload,
+            ("GET", "/api/files/{id}"): self._uploads.get,
             ("POST", "/api/users"): self.name_user,
             ("POST", "/api/groups"): self.name_group,
             ("POST", "/api/groups/{group}/members"): self.join,
@@ -177,6 +181,10 @@ class Rest:
     async def happen(self, request: web.Request) -> web.Response:
         """Something else happens; answered when it is in the log."""
         return _json(await self._events.post(await _body(request, Posted)))
+
+    async def upload(self, request: web.Request) -> web.Response:
+        """Keep a file that messages can name."""
+        return _json(await self._uploads.put(request))
 
     async def messages(self, request: web.Request) -> web.Response:
         """The messages of a chat, oldest first; `after` one of them, the last `limit`."""

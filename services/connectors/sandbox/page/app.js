@@ -4,7 +4,7 @@ import { avatar, drawMember, drawMessage, drawNotice } from "./entries.js";
 import { ask, chatChoices, fillMenu, memberChoices } from "./menus.js";
 import { chatOf, lineOf } from "./notices.js";
 import { make, plain, segmentsOf } from "./segments.js";
-import { call, follow } from "./server.js";
+import { call, follow, upload } from "./server.js";
 
 const $ = (id) => document.getElementById(id);
 const base = location.pathname.replace(/\/+$/, "");
@@ -356,12 +356,14 @@ async function send() {
   const segments = segmentsOf($("text").value.trim(), namesHere());
   const image = $("image-url").value.trim();
   if (image) segments.push({ type: "image", data: { url: image } });
-  if (!segments.length) return;
+  const file = $("file").files[0];
+  if (!segments.length && !file) return;
   const body = { user: state.me, message: segments };
   if (chat.kind === "group") body.group = chat.id;
   if (open.replyTo) body.reply_to = open.replyTo.message_id;
   $("send-error").textContent = "";
   try {
+    if (file) segments.push(uploaded(await upload(file)));
     await call("POST", "api/messages", body);
   } catch (error) {
     showError(error);
@@ -369,10 +371,17 @@ async function send() {
   }
   $("text").value = "";
   $("image-url").value = "";
+  $("file").value = "";
   showImageRow(false);
   reply(null);
   $("text").focus();
   if ($("live").dataset.state !== "live") await loadMessages().catch(showError);
+}
+
+// A file that was uploaded, as the segment that fits what it is.
+function uploaded({ file, name, type }) {
+  const kinds = { image: "image", audio: "voice", video: "video" };
+  return { type: kinds[type.split("/")[0]] ?? "file", data: { file, name } };
 }
 
 function showImageRow(shown) {

@@ -22,7 +22,7 @@ export function drawSegment({ type, data }, look) {
       return make("span", { class: "quote" }, look.quote(data.message_id));
     case "image":
       return isWeb(data.url)
-        ? make("img", { src: data.url, alt: "image", referrerpolicy: "no-referrer", loading: "lazy" })
+        ? make("img", { src: data.url, alt: data.name || "image", referrerpolicy: "no-referrer", loading: "lazy" })
         : document.createTextNode(`[image ${data.url}]`);
     case "emoji":
       return make("span", { class: "other" }, `emoji ${data.name || data.id}`);
@@ -67,7 +67,8 @@ function drawForward({ nodes }, look) {
 
 function isWeb(url) {
   try {
-    return ["http:", "https:"].includes(new URL(url).protocol);
+    // What was uploaded here has an address relative to the page.
+    return Boolean(url) && ["http:", "https:"].includes(new URL(url, location.href).protocol);
   } catch {
     return false;
   }

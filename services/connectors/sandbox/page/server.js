@@ -19,6 +19,20 @@ export async function call(method, path, body) {
   return answer;
 }
 
+// Keeps a file, and answers how messages name it.
+export async function upload(file) {
+  const options = { method: "POST", body: file, headers: { "Content-Type": file.type || "application/octet-stream" } };
+  let response;
+  try {
+    response = await fetch(`api/files?name=${encodeURIComponent(file.name)}`, options);
+  } catch {
+    throw new Error("The file could not be sent. Is onebus running?");
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.error ?? `Error ${response.status}`);
+  return answer;
+}
+
 // Follows the stream for ever. `on` has open, lost, message, edit, recall and notice.
 export function follow(on) {
   const source = new EventSource("api/stream");
