@@ -7,6 +7,7 @@ is an unknown action. Parameters that the standard does not know are ignored.
 from collections.abc import Mapping
 
 from frontends.onebot_v11 import (
+    action_file,
     action_forward,
     action_group,
     action_message,
@@ -18,6 +19,7 @@ from frontends.onebot_v11.call import Handler
 ACTIONS: Mapping[str, Handler] = {
     **action_message.ACTIONS,
     **action_forward.ACTIONS,
+    **action_file.ACTIONS,
     **action_group.ACTIONS,
     **action_user.ACTIONS,
     **action_other.ACTIONS,

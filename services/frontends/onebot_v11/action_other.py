@@ -1,21 +1,18 @@
-"""The other actions: files, credentials, what can be done, and onebus itself.
+"""The other actions: credentials, what can be done, and onebus itself.
 
 Source: https://github.com/botuniverse/onebot-11/blob/master/api/public.md and `hidden.md`.
 """
 
 from collections.abc import Mapping
 
-from frontends.onebot_v11 import result
 from frontends.onebot_v11.call import Call, Handler
-from frontends.onebot_v11.params import read_choice, read_int, read_object, read_text
+from frontends.onebot_v11.params import read_int, read_object, read_text
 from frontends.onebot_v11.quick import run_quick
 from frontends.onebot_v11.retcode import Answer, accepted
 from frontends.onebot_v11.view import Fields
 from onebus import __version__
 from onebus import action as act
 from onebus.errors import BadParams
-
-SOUND_FORMATS = ("mp3", "amr", "wma", "m4a", "spx", "ogg", "wav", "flac")
 
 
 async def _get_cookies(call: Call) -> Fields:
@@ -33,17 +30,6 @@ async def _get_credentials(call: Call) -> Fields:
 
 async def _credentials(call: Call) -> act.Credentials:
     return await call.ask(act.GetCredentials(read_text(call.params, "domain", "")))
-
-
-async def _get_record(call: Call) -> Fields:
-    file = read_text(call.params, "file")
-    out_format = read_choice(call.params, "out_format", SOUND_FORMATS)
-    return result.media_file(await call.ask(act.GetMedia("voice", file, out_format)))
-
-
-async def _get_image(call: Call) -> Fields:
-    file = read_text(call.params, "file")
-    return result.media_file(await call.ask(act.GetMedia("image", file)))
 
 
 async def _can_send_image(call: Call) -> Fields:
@@ -90,8 +76,6 @@ ACTIONS: Mapping[str, Handler] = {
     "get_cookies": _get_cookies,
     "get_csrf_token": _get_csrf_token,
     "get_credentials": _get_credentials,
-    "get_record": _get_record,
-    "get_image": _get_image,
     "can_send_image": _can_send_image,
     "can_send_record": _can_send_record,
     "get_status": _get_status,

@@ -10,6 +10,7 @@ from frontends.onebot_v11.lookup import StoredMessage
 from frontends.onebot_v11.params import KEY, read_bool, read_id, read_optional_id
 from frontends.onebot_v11.references import Numbers, References
 from frontends.onebot_v11.retcode import Answer
+from frontends.onebot_v11.upload import with_stored
 from frontends.onebot_v11.view import View
 from onebus.action import Action
 from onebus.caller import DEADLINE_S
@@ -34,6 +35,26 @@ R = TypeVar("R")
 
 LAST_S = 0.1
 """The owner's answer is awaited until so long before the call's end, or it is not asked at all."""
+
+
+LONG_S = 120.0
+"""How long an action on files may take."""
+LONG = frozenset(
+    {
+        "upload_group_file",
+        "upload_private_file",
+        "get_image",
+        "get_record",
+        "get_file",
+        "get_group_file_url",
+        "get_private_file_url",
+    }
+)
+
+
+def deadline_s(name: str) -> float:
+    """Within how many seconds an action must be answered."""
+    return LONG_S if name in LONG else DEADLINE_S
 
 
 class Call:
@@ -137,7 +158,8 @@ class Call:
         natives = await (await self.identity()).lookup.natives(wire_ids(raw), chat)
         translated = from_onebot_message(raw, natives)
         self.notes += translated.notes
-        return translated.segments
+        session = self.session
+        return await with_stored(translated.segments, session.store(), session.media.settings)
 
     def fresh(self) -> bool:
         """The parameter `no_cache`."""
@@ -151,6 +173,7 @@ class Call:
             identity.record.self_user.id,
             await identity.lookup.numbers(wanted),
             self.session.config.post_message_format,
+            links=self.session.links(identity.record),
         )
 
     async def numbers(self, users: Iterable[User], *groups: ChatId) -> Numbers:

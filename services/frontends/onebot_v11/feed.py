@@ -32,10 +32,14 @@ RETRY_S = 0.2
 
 
 class Style(Struct, frozen=True):
-    """What differs in events between the bots of one account; those alike share the work."""
+    """What differs in events between the bots of one account; those alike share the work.
+
+    `base_url`: where the bot reaches us, in addresses of files.
+    """
 
     message_format: MessageFormat
     report_self: bool = False
+    base_url: str = ""
 
 
 Translate: TypeAlias = Callable[[Stored, Style], Awaitable[Frame | None]]

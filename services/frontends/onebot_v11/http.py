@@ -3,6 +3,7 @@
 Source: OneBot V11, communication/http.md. Order of refusals: account, token, method, action, body.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,11 +12,12 @@ from msgspec import Struct
 from yarl import URL
 
 from frontends.onebot_v11.auth import refusal
+from frontends.onebot_v11.multipart import MULTIPART, read_multipart
 from frontends.onebot_v11.params import KEY
 from frontends.onebot_v11.retcode import UnknownAction, encode_answer, failed
 from frontends.onebot_v11.session import Session, Sessions
 from onebus.codec import CodecError, decode_any
-from onebus.errors import BadParams
+from onebus.errors import BadParams, OnebusError
 from onebus.ids import Account, AccountId, Platform
 from onebus.listener import json_error
 from onebus.service import Role
@@ -24,6 +26,7 @@ JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MAX_PARAMS = 1000
 KEY_HEADER = "Idempotency-Key"
+_HOST = re.compile(r"[A-Za-z0-9.\-\[\]:_]{1,255}")
 
 
 class _Refused(Exception):
@@ -68,9 +71,11 @@ class Http(Role):
             body = encode_answer(failed(error))
             return web.Response(status=404, body=body, content_type=JSON)
         try:
-            params = await _params(request)
+            params = await _params(request, session)
         except _Refused as error:
             return error.response
+        except OnebusError as error:
+            return web.Response(body=encode_answer(failed(error)), content_type=JSON)
         if not _take_key(request, params.values):
             text = f"the header {KEY_HEADER} and `{KEY}` are not the same key"
             return web.Response(body=encode_answer(failed(BadParams(text))), content_type=JSON)
@@ -81,7 +86,14 @@ class Http(Role):
 def session_of(sessions: Sessions, request: web.Request) -> Session | None:
     """The session that a request's path names."""
     found = request.match_info
-    return sessions.get(Account(Platform(found["platform"]), AccountId(found["account"])))
+    session = sessions.get(Account(Platform(found["platform"]), AccountId(found["account"])))
+    return session.at(session.media.public_url or _base_url(request)) if session else None
+
+
+def _base_url(request: web.Request) -> str:
+    """Where the bot came to; nothing for a name that is none, or too long to be sent along."""
+    host = request.headers.get("Host", "")
+    return f"{request.scheme}://{host}" if _HOST.fullmatch(host) else ""
 
 
 def no_account(request: web.Request) -> web.Response:
@@ -102,15 +114,18 @@ def _take_key(request: web.Request, values: dict[str, Any]) -> bool:
     return all(key == values[KEY] for key in given)
 
 
-async def _params(request: web.Request) -> _Params:
+async def _params(request: web.Request, session: Session) -> _Params:
     """Query and body as one; the body goes before the query, the last of repeated keys wins."""
     query = {key: value for key, value in request.query.items() if key != "access_token"}
     if request.method == "GET":
         return _Params(query, as_text=True)
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise _Refused(415, "compressed bodies are not read", "send the body as it is")
-    body = await request.read()
     media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if media_type == MULTIPART:
+        await session.identity()
+        return _Params(query | await read_multipart(request, session.store()), as_text=True)
+    body = await request.read()
     if media_type == FORM:
         return _Params(query | _form(body), as_text=True)
     if media_type not in ("", JSON):

@@ -140,9 +140,12 @@ def _uploaded(event: ev.FileUploaded, view: View) -> Fields:
     """Source: event/notice.md, "群文件上传"; privately it is go-cqhttp's `offline_file`."""
     who = _user(event.user, view)
     file: Fields = {"name": event.file.name, "size": event.file.size_bytes}
+    url = view.links.url("file", event.file.id) if view.links else ""
     if event.chat.kind == "private":
-        return _notice("offline_file", user_id=who, file={**file, "url": "", "id": event.file.id})
+        return _notice("offline_file", user_id=who, file={**file, "url": url, "id": event.file.id})
     file = {"id": event.file.id, **file, "busid": event.file.bus_id}
+    if url:  # go-cqhttp's and Lagrange's
+        file["url"] = url
     return _notice("group_upload", **place(event.chat, view), user_id=who, file=file)
 
 

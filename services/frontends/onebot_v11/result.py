@@ -6,6 +6,7 @@ Source: https://github.com/botuniverse/onebot-11/blob/master/api/public.md
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
+from frontends.onebot_v11.link import linked_node
 from frontends.onebot_v11.to_onebot import to_onebot_node
 from frontends.onebot_v11.view import Fields, View, content, message_ids, place, sender, target
 from onebus.action import Group, HonorHolder, HonorKind, Honors, MediaFile, Member
@@ -40,7 +41,9 @@ def forward_data(nodes: Sequence[Node], chat: Chat, view: View) -> Fields:
     `to_onebot.node_references` names the ids that it needs.
     """
     return {
-        "message": [to_onebot_node(node, chat, view.numbers) for node in nodes],
+        "message": [
+            to_onebot_node(linked_node(node, view.links), chat, view.numbers) for node in nodes
+        ],
         "messages": [_forwarded(node, chat, view) for node in nodes],
     }
 
@@ -136,6 +139,15 @@ def _holder(holder: HonorHolder, numbers: Mapping[UserId, int]) -> Fields:
     }
 
 
-def media_file(media: MediaFile) -> Fields:
-    """`get_image` and `get_record`; `url`, which the standard lacks, is go-cqhttp's."""
-    return {"file": media.file} | ({"url": media.url} if media.url else {})
+def media_file(media: MediaFile, link: str = "") -> Fields:
+    """`get_image`, `get_record` and `get_file`: `file` is an address unless it is a path.
+
+    `link`: where a file of the media store can be had. `url` and the rest, which the standard
+    lacks, have the names of go-cqhttp and NapCat.
+    """
+    fields: Fields = {"file": link or media.file}
+    if url := link or media.url:
+        fields["url"] = url
+    if media.size_bytes is not None:
+        fields |= {"file_size": str(media.size_bytes), "file_name": media.name}
+    return fields

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from frontends.onebot_v11.config import Config
 from frontends.onebot_v11.http import Http
 from frontends.onebot_v11.http_post import HttpPost
+from frontends.onebot_v11.media_proxy import MediaProxy
 from frontends.onebot_v11.push import MakePusher, Push
 from frontends.onebot_v11.session import Sessions
 from frontends.onebot_v11.sse import Sse
@@ -17,7 +18,10 @@ from onebus.logging import keep_secrets_of
 from onebus.service import Role
 
 # Paths of WebSocket and SSE go before HTTP's `{action}`, which would match them too.
-_SERVED: Mapping[str, Sequence[Callable[[Sessions], Role]]] = {"ws": (Ws,), "http": (Sse, Http)}
+_SERVED: Mapping[str, Sequence[Callable[[Sessions], Role]]] = {
+    "ws": (Ws,),
+    "http": (MediaProxy, Sse, Http),
+}
 _PUSHED: Mapping[str, Mapping[str, MakePusher]] = {
     "ws-reverse": {"Universal": ReverseWs, "API": ReverseWs, "Event": ReverseWs},
     "http-post": {"Post": HttpPost},
@@ -34,7 +38,7 @@ def roles(kit: FrontendKit, configs: Mapping[Account, Config], names: Sequence[s
     for account, config in configs.items():
         for target in targets(account, config):
             keep_secrets_of(target)
-    sessions = Sessions(kit.bus, kit.directory, configs)
+    sessions = Sessions(kit.bus, kit.directory, configs, kit.media)
     served = [make(sessions) for name, makes in _SERVED.items() if name in names for make in makes]
     makers = {
         role: make for name in _PUSHED if name in names for role, make in _PUSHED[name].items()

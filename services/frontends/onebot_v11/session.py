@@ -16,12 +16,13 @@ from msgspec import Struct
 
 from frontends.onebot_v11.auth import Throttle
 from frontends.onebot_v11.background import Background
-from frontends.onebot_v11.call import Call
+from frontends.onebot_v11.call import Call, deadline_s
 from frontends.onebot_v11.config import Config
 from frontends.onebot_v11.event import event_references, heartbeat, lifecycle, to_onebot_event
 from frontends.onebot_v11.feed import Feeds, Listener, Style, Translate
 from frontends.onebot_v11.follow import Following, Interest
 from frontends.onebot_v11.frame import Frame, frame_of
+from frontends.onebot_v11.link import Links
 from frontends.onebot_v11.lookup import Lookup
 from frontends.onebot_v11.native import SPEAKS
 from frontends.onebot_v11.params import KEY, read_key
@@ -32,17 +33,23 @@ from frontends.onebot_v11.view import Fields, View
 from onebus import metrics, subjects
 from onebus.bucket import Bucket
 from onebus.bus import Bus
-from onebus.caller import DEADLINE_S, Caller
+from onebus.caller import Caller
 from onebus.codec import encode
+from onebus.connector import media_limits
 from onebus.directory import AccountRecord, Directory
 from onebus.errors import AccountOffline, BadParams, BusUnavailable, OnebusError
+from onebus.frontend import FrontendMedia
 from onebus.idmap import IdMap, OwnNumbers, scope_of
 from onebus.ids import Account, AccountId, Platform
 from onebus.log import Log, Stored
+from onebus.media import UNLIMITED, MediaStore
+from onebus.objects import Objects
 from onebus.ordering import Lanes
 from onebus.service import Role, guarded
 
 logger = logging.getLogger(__name__)
+
+NO_MEDIA = FrontendMedia()
 
 Lifecycle: TypeAlias = Literal["enable", "disable", "connect"]
 
@@ -58,8 +65,10 @@ class Identity(Struct, frozen=True):
 class Shared:
     """What the sessions of one process have in common."""
 
-    def __init__(self, bus: Bus, directory: Directory) -> None:
+    def __init__(self, bus: Bus, directory: Directory, media: FrontendMedia) -> None:
         self.bus = bus
+        self.media = media
+        self.objects = Objects(bus)
         self.directory = directory
         self.log = Log(bus)
         self.ids = IdMap(Bucket(bus, "ids"))
@@ -77,7 +86,9 @@ class Session:
         self._shared = shared
         self._feeds = feeds
         self._lanes = Lanes()
-        self._identity: Identity | None = None
+        self._known: dict[str, Identity] = {}
+        """Who the account is, under "me": shared by all copies of this session."""
+        self._base_url = ""
 
     async def identity(self) -> Identity:
         """Who the account is.
@@ -92,9 +103,10 @@ class Session:
                 f"{self.account} was never online here: is its connector running, and its "
                 "configuration right? The connector's log says more"
             )
-        if self._identity is None or self._identity.record.self_user != record.self_user:
-            self._identity = await self._identify(record)
-        return self._identity
+        identity = self._known.get("me")
+        if identity is None or identity.record.self_user != record.self_user:
+            identity = self._known["me"] = await self._identify(record)
+        return identity
 
     async def execute(
         self,
@@ -104,14 +116,14 @@ class Session:
         as_text: bool,
         ends_at_s: float | None = None,
     ) -> Answer:
-        """Run an action and answer it, whatever happens, within DEADLINE_S.
+        """Run an action and answer it, whatever happens, within `deadline_s`.
 
         `as_text`: its message came from a query or form. `ends_at_s`: an earlier end, by the loop's
         clock. Calls that send into one chat keep the order in which they were made, so this must be
         the first thing that is awaited for a call.
         """
         started_at = time.monotonic()
-        ends_at_s = ends_at_s or asyncio.get_running_loop().time() + DEADLINE_S
+        ends_at_s = ends_at_s or asyncio.get_running_loop().time() + deadline_s(name)
         answer = await self._execute(name, params, as_text, ends_at_s)
         label = known_name(name) or metrics.UNKNOWN
         metrics.actions.labels(label, answer.retcode).inc()
@@ -203,20 +215,50 @@ class Session:
         session.config = config
         return session
 
+    def at(self, base_url: str) -> "Session":
+        """The same account for a bot that reaches us under this address."""
+        session = copy.copy(self)
+        session._base_url = base_url  # noqa: SLF001
+        return session
+
+    @property
+    def media(self) -> FrontendMedia:
+        """How files reach bots."""
+        return self._shared.media
+
+    def store(self) -> MediaStore:
+        """The account's files; how large each may be is known once the account is."""
+        record = self._shared.directory.get(self.account)
+        limits = media_limits(record.capabilities) if record else UNLIMITED
+        most = self.media.settings.max_bytes
+        return MediaStore(self._shared.objects, self.account, limits=limits, max_bytes=most)
+
+    def links(self, record: AccountRecord, base_url: str | None = None) -> Links | None:
+        """Addresses of the account's files for a bot; None where there can be none."""
+        media = self.media
+        base_url = self._base_url or media.base_url() if base_url is None else base_url
+        if not (media.secret_key and base_url):
+            return None
+        lasts_s = int(media.settings.link_hours * 3600)
+        fetches = "get_media" in record.capabilities
+        return Links(self.account, media.secret_key, base_url, int(time.time()), lasts_s, fetches)
+
+    def _style(self) -> Style:
+        base_url = self._base_url or self.media.base_url()
+        return Style(self.config.post_message_format, self.config.report_self_message, base_url)
+
     async def attach(self, events: Collection[str] = ()) -> Listener:
         """Receive the account's events from now on, or those of these names.
 
         `detach` in the end. Raises BusError.
         """
-        style = Style(self.config.post_message_format, self.config.report_self_message)
-        return await self._feeds.attach(self.account, style, events)
+        return await self._feeds.attach(self.account, self._style(), events)
 
     def follow(
         self, after: int | None, events: Collection[str] = (), *, patient: bool = False
     ) -> Following:
         """The account's events after one of them, or from now on; see `follow`."""
-        style = Style(self.config.post_message_format, self.config.report_self_message)
-        interest = Interest(self.account, style, events)
+        interest = Interest(self.account, self._style(), events)
         return Following(self._feeds, self._shared.log, interest, after=after, patient=patient)
 
     def detach(self, listener: Listener) -> None:
@@ -259,7 +301,10 @@ class Session:
         identity = await self.identity()
         numbers = await identity.lookup.numbers(event_references(stored.event))
         self_user = identity.record.self_user.id
-        view = View(identity.self_id, self_user, numbers, style.message_format, style.report_self)
+        links = self.links(identity.record, style.base_url)
+        view = View(
+            identity.self_id, self_user, numbers, style.message_format, style.report_self, links
+        )
         fields = to_onebot_event(stored.event, view, stored.sequence)
         return frame_of(fields, stored.sequence, stored.stored_at_ms) if fields else None
 
@@ -279,9 +324,15 @@ class Session:
 class Sessions(Role):
     """All accounts of this process, the reader of their events, and who guesses their tokens."""
 
-    def __init__(self, bus: Bus, directory: Directory, configs: Mapping[Account, Config]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        directory: Directory,
+        configs: Mapping[Account, Config],
+        media: FrontendMedia = NO_MEDIA,
+    ) -> None:
         self.throttle = Throttle()
-        shared = Shared(bus, directory)
+        shared = Shared(bus, directory, media)
         self._background = shared.background
         self._underway = shared.underway
         self._feeds = Feeds(bus, shared.log, self._translate_for)

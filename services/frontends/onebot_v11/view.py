@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from msgspec import Struct
 
 from frontends.onebot_v11.cq import RawSegment, format_cq
+from frontends.onebot_v11.link import Links, linked
 from frontends.onebot_v11.references import Numbers
 from frontends.onebot_v11.to_onebot import to_onebot_message
 from onebus.event import Chat, Membership, MessageEvent, MessageSent
@@ -23,7 +24,8 @@ Fields: TypeAlias = dict[str, Any]
 class View(Struct, frozen=True):
     """How one bot sees an account: who it is there, its numbers, and how it reads messages.
 
-    `report_self`: it also gets what the account itself writes.
+    `report_self`: it also gets what the account itself writes. `links`: addresses of files, if
+    there can be any.
     """
 
     self_id: int
@@ -31,6 +33,7 @@ class View(Struct, frozen=True):
     numbers: Numbers
     message_format: MessageFormat = "string"
     report_self: bool = False
+    links: Links | None = None
 
 
 def content(segments: Segments, chat: Chat, view: View) -> Fields:
@@ -38,7 +41,7 @@ def content(segments: Segments, chat: Chat, view: View) -> Fields:
 
     `unnumbered_reply` is the native id of a quoted message that has no number.
     """
-    rendered = to_onebot_message(segments, chat, view.numbers)
+    rendered = to_onebot_message(linked(segments, view.links), chat, view.numbers)
     raw_message = format_cq(rendered.segments)
     message: str | list[RawSegment] = raw_message
     if view.message_format == "array":

@@ -47,7 +47,7 @@ async def call(session: Session, name: str = "send_private_msg", **params: Any) 
 async def test_a_call_whose_turn_does_not_come_is_answered_and_was_not_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("frontends.onebot_v11.session.DEADLINE_S", 0.5)
+    monkeypatch.setattr("frontends.onebot_v11.call.DEADLINE_S", 0.5)
     async with session_with() as (session, bus):
         owner = Slow(bus, monkeypatch)
         answers = await asyncio.wait_for(asyncio.gather(call(session), call(session)), 2)
