@@ -1,7 +1,8 @@
-"""References in a setting's text: `${VAR}`, `${VAR:-default}`, `${file:/path}`.
+"""References in a setting's text: `${VAR}`, `${file:/path}`, either with `:-default` behind it.
 
 `$${` stands for the characters `${`. The default stands in for a variable that is unset or empty,
-as in a shell. A file's last line break is not part of its value, so `echo secret > file` works.
+as in a shell, and for a file that is not there or empty; one that may not be read is an error all
+the same. A file's last line break is not part of its value, so `echo secret > file` works.
 """
 
 import re
@@ -43,7 +44,7 @@ def _follower(environ: Mapping[str, str], directory: Path) -> Callable[[re.Match
         if found[1] is None:
             raise BadReference("${ without }", "close it, or write $${ for the characters ${")
         if found[1].startswith("file:"):
-            return _read(directory / found[1].removeprefix("file:"))
+            return _file(found[1].removeprefix("file:"), directory)
         return _variable(found[1], environ)
 
     return follow
@@ -53,7 +54,7 @@ def _variable(reference: str, environ: Mapping[str, str]) -> str:
     parts = _VARIABLE.fullmatch(reference)
     if parts is None:
         # The text may be a secret that merely contains ${, so it is not repeated.
-        forms = "${VAR}, ${VAR:-default} or ${file:/path}"
+        forms = "${VAR}, ${VAR:-default}, ${file:/path} or ${file:/path:-default}"
         raise BadReference(
             "a reference that is none of ours", f"write {forms}; $${{ is a literal ${{"
         )
@@ -64,6 +65,16 @@ def _variable(reference: str, environ: Mapping[str, str]) -> str:
         fix = f"set it (export {name}=…), or give a default: ${{{name}:-…}}"
         raise BadReference(f"the environment variable {name} is not set", fix)
     return environ[name]
+
+
+def _file(reference: str, directory: Path) -> str:
+    name, has_default, default = reference.partition(":-")
+    try:
+        return _read(directory / name) or default
+    except BadReference as error:
+        if has_default and isinstance(error.__cause__, FileNotFoundError):
+            return default
+        raise
 
 
 def _read(path: Path) -> str:

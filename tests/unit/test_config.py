@@ -162,6 +162,17 @@ def test_files_are_read_below_the_configuration_without_their_last_line_break() 
         expand("${file:secret}", {}, Path())
 
 
+def test_a_default_stands_in_for_a_file_that_is_not_there_or_empty() -> None:
+    assert expand("<${file:secret:-none}>", {}, Path()) == "<none>"
+    assert expand("<${file:secret:-}>", {}, Path()) == "<>"
+    Path("secret").write_text("\n")
+    assert expand("<${file:secret:-none}>", {}, Path()) == "<none>"
+    Path("secret").write_text("from a file\n")
+    assert expand("<${file:secret:-none}>", {}, Path()) == "<from a file>"
+    with pytest.raises(BadReference, match="cannot read"):
+        expand("${file:/:-a directory is no secret}", {}, Path())
+
+
 def test_an_open_reference_is_an_error_and_an_escaped_one_is_none() -> None:
     with pytest.raises(BadReference, match="without }"):
         expand("pass${word", {}, Path())
