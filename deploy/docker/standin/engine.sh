@@ -6,10 +6,10 @@
 # An engine that answers is used as it is, with its own plugins where it has them. Otherwise this
 # script (root on Debian) installs what is missing, starts a dockerd with a socket and data of its
 # own, and stops that one, and only that one, when the command has ended. Where no image registry
-# can be reached, bases.sh builds stand-ins for the two images that the project pulls.
+# can be reached, bases.sh builds stand-ins for the images that the project pulls.
 #
 # The command sees DOCKER_HOST and DOCKER_CONFIG as needed, BUILD_CA (the machine's CA bundle, for
-# the build secret of the Dockerfile), and with stand-ins BASE_IMAGE and NATS_IMAGE.
+# the build secret of the Dockerfile), and with stand-ins BASE_IMAGE, NATS_IMAGE and GATEWAY_IMAGE.
 #
 #   ONEBUS_ENGINE_DIR   data, images and logs between runs (/var/lib/onebus-engine as root)
 #   ONEBUS_STANDIN=1    build the stand-ins without asking a registry
@@ -136,14 +136,14 @@ stop_daemon() {
 
 # What the project pulls must be there before the command runs: from a registry, or a stand-in.
 provide_images() {
-  local python=python:3.13-slim-trixie nats=nats:2-alpine
-  if [ -z "${ONEBUS_STANDIN:-}" ] && pull "$python" && pull "$nats"; then
+  local python=python:3.13-slim-trixie nats=nats:2-alpine haproxy=haproxy:3.2-alpine
+  if [ -z "${ONEBUS_STANDIN:-}" ] && pull "$python" && pull "$nats" && pull "$haproxy"; then
     return 0
   fi
-  say "no image registry within reach: using stand-ins for $python and $nats"
+  say "no image registry within reach: using stand-ins for $python, $nats and $haproxy"
   install_missing debootstrap:debootstrap
   STATE=$state MIRROR=$(mirror) "$here/bases.sh"
-  export BASE_IMAGE=onebus-standin/$python NATS_IMAGE=onebus-standin/$nats
+  export BASE_IMAGE=onebus-standin/$python NATS_IMAGE=onebus-standin/$nats GATEWAY_IMAGE=onebus-standin/$haproxy
 }
 
 pull() {
