@@ -9,7 +9,7 @@ from nonebot.adapters.onebot.v11 import Adapter, Bot, GroupMessageEvent, Message
 
 nonebot.init(
     driver="~fastapi+~aiohttp",
-    host="127.0.0.1",
+    host=os.environ.get("HOST", "127.0.0.1"),
     port=int(os.environ["PORT"]),
     onebot_access_token=os.environ.get("ONEBOT_ACCESS_TOKEN"),
     onebot_secret=os.environ.get("ONEBOT_SECRET"),

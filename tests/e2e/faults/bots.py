@@ -156,8 +156,9 @@ class SseBot(Caller):
 class Served(Bot):
     """A bot that onebus goes to: an address that can be dead for a while."""
 
-    def __init__(self, name: str, path: str = "/") -> None:
+    def __init__(self, name: str, path: str = "/", host: str = "127.0.0.1") -> None:
         super().__init__(name)
+        self.host = host
         self.port = stable_port()
         self._path = path
         self._runner: web.AppRunner | None = None
@@ -171,7 +172,7 @@ class Served(Bot):
         app.on_shutdown.append(self.hang_up)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, backlog=512)
+        site = web.TCPSite(self._runner, self.host, self.port, reuse_address=True, backlog=512)
         await site.start()
 
     async def close(self) -> None:
@@ -193,15 +194,15 @@ class ReverseBot(Served):
     `by_socket` has what came over each connection, in the order in which they were made.
     """
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, host: str = "127.0.0.1") -> None:
+        super().__init__(name, host=host)
         self.open_sockets: set[web.WebSocketResponse] = set()
         self.most_open = 0
         self.by_socket: list[list[Got]] = []
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}{self._path}"
+        return f"ws://{self.host}:{self.port}{self._path}"
 
     async def hang_up(self, _: web.Application | None = None) -> None:
         for ws in list(self.open_sockets):
@@ -232,13 +233,13 @@ class ReverseBot(Served):
 class PostBot(Served):
     """HTTP POST; answers with `status`."""
 
-    def __init__(self, name: str, status: int = 204) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, status: int = 204, host: str = "127.0.0.1") -> None:
+        super().__init__(name, host=host)
         self.status = status
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}{self._path}"
+        return f"http://{self.host}:{self.port}{self._path}"
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         event = json.loads(await request.read())

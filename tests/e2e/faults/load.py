@@ -7,7 +7,7 @@ acknowledged: that is the order in which bots must get them.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import aiohttp
 
@@ -19,7 +19,8 @@ AGAIN_S = 0.2
 class Load:
     """Speaks in `chats` chats, `rate_per_s` messages in all, through any of the sandbox's replicas.
 
-    `acked` has for each chat how many messages were acknowledged: 1 to that number.
+    `acked` has for each chat how many messages were acknowledged: 1 to that number. `refusals`:
+    statuses that only say that a message was not acknowledged; any other one is a fault.
     """
 
     def __init__(
@@ -31,9 +32,11 @@ class Load:
         rate_per_s: float = 200,
         account: str = "demo",
         prefix: str = "g",
+        refusals: Collection[int] = (503,),
     ) -> None:
         self._http = http
         self._account = account
+        self._answers = {200, *refusals}
         self._sandboxes = list(sandboxes)
         self._interval_s = chats / rate_per_s
         self.chats = [f"{prefix}{number:03}" for number in range(chats)]
@@ -124,5 +127,5 @@ class Load:
                 text = await response.text()
         except (aiohttp.ClientError, TimeoutError, ConnectionError):
             return False
-        assert response.status in (200, 503), (response.status, text)
+        assert response.status in self._answers, (response.status, text)
         return response.status == 200
