@@ -1,256 +1,171 @@
-"""docker-compose.yml on a real engine: the README's first steps, and what must not be reachable.
+"""`docker compose up` as the README has it: first steps, a real bot each way, an orderly life.
 
-`make compose-test` runs it, with an engine and stand-in images where the machine has none.
+`make compose-test` runs this folder, with an engine and stand-in images where there are none.
 """
 
-import hashlib
+import asyncio
 import json
-import os
-import signal
-import socket
-import subprocess
-import time
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
-from urllib.request import Request, urlopen
 
 import aiohttp
 import pytest
-from msgspec import Struct
+import yaml
 from msgspec.structs import replace
+from tests.compose.page import commands, run
+from tests.compose.stack import CONFIG, UP_S, Stack, bridge_address, docker, running
+from tests.e2e.faults.stage import stable_port
+from tests.e2e.processes import Account, spawn
 
-pytestmark = [pytest.mark.compose, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.compose, pytest.mark.timeout(300)]
 
-ROOT = Path(__file__).parents[2]
-LOG = ROOT / "build" / "compose.log"
-PORT_VARIABLES = ("HTTP_PORT", "WS_PORT", "SANDBOX_PORT", "WECHAT_PORT")
-VARIABLES = {
-    "ONEBUS_IMAGE": "onebus-test",
-    "ONEBUS_CONFIG": "deploy/compose/config.yaml",
-    "ONEBUS_TOKEN": "",
-}
-API = "sandbox/demo/api"
-BOT = "sandbox/demo/onebot/v11"
-
-
-class Stack(Struct, frozen=True):
-    """The running services: where they are published, and how to speak of them to compose."""
-
-    ports: Mapping[str, int]
-    environment: Mapping[str, str]
-
-    def compose(self, *arguments: str) -> str:
-        """Run docker compose on this project; what it printed, or a failure that shows it."""
-        done = subprocess.run(
-            [*self._command(), *arguments],
-            cwd=ROOT,
-            env={**os.environ, **self.environment},
-            capture_output=True,
-            text=True,
-            timeout=500,
-            check=False,
-        )
-        assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    def start(self, *services: str) -> None:
-        """Start services (all without a profile when none are named) and wait until they listen."""
-        try:
-            self.compose("up", "--detach", "--wait", "--wait-timeout", "120", *services)
-        except AssertionError as failure:
-            raise AssertionError(
-                f"{failure}\n{self.compose('logs', '--tail', '30', *services)}"
-            ) from failure
-
-    def wait_for_line(self, service: str, text: str) -> None:
-        """Return when a service has logged a line with this text."""
-        command = [*self._command(), "logs", "--follow", "--no-log-prefix", service]
-        environment = {**os.environ, **self.environment}
-        with subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        ) as logs:
-            assert logs.stdout
-            found = any(text in line for line in logs.stdout)
-            # The whole group: older docker clients do not pass SIGTERM on to compose.
-            os.killpg(logs.pid, signal.SIGKILL)
-        assert found, f"{service} ended without {text!r}"
-
-    def down(self, *arguments: str) -> None:
-        """Remove the containers; what they logged is added to build/compose.log."""
-        LOG.parent.mkdir(exist_ok=True)
-        with LOG.open("a") as log:
-            log.write(self.compose("--profile", "*", "logs", "--no-color"))
-        try:
-            self.compose("--profile", "*", "down", *arguments)
-        except AssertionError as failure:
-            # Engines of version 20.10 now and then keep the endpoint of a container that is gone,
-            # until they are restarted (https://github.com/moby/moby/issues/43286): a network stays.
-            left = self.compose("--profile", "*", "ps", "--all", "--quiet")
-            if "has active endpoints" not in str(failure) or left:
-                raise
-
-    def _command(self) -> list[str]:
-        # A developer's own .env must not decide what is tested.
-        return ["docker", "compose", "--project-name", "onebus-test", "--env-file", os.devnull]
-
-    def url(self, variable: str, path: str) -> str:
-        """An address on this machine of a service, by the name of its port's variable."""
-        return f"http://127.0.0.1:{self.ports[variable]}/{path}"
-
-
-def free_ports() -> dict[str, int]:
-    """A free port for each variable, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in PORT_VARIABLES]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return dict(zip(PORT_VARIABLES, ports, strict=True))
+PORT = 6727
+"""As it is without any variable; what listens there already must be stopped."""
+BOTS = Path(__file__).parents[1] / "e2e" / "bots"
+IMAGE_BYTES = 160e6
+NATS_AWAY = 10008
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    """All services without a profile, built from this tree, on ports and volumes of their own."""
-    ports = free_ports()
-    variables = {name: str(port) for name, port in ports.items()}
-    running = Stack(ports, {**VARIABLES, **variables})
-    running.down("--volumes", "--remove-orphans")  # of a run that was killed
-    LOG.unlink(missing_ok=True)
+def stack(image: str) -> Iterator[Stack]:
+    """All services without a profile, as they are shipped."""
+    assert image
+    with running(Stack("onebus-test", PORT, {})) as started:
+        yield started
+
+
+@asynccontextmanager
+async def account_of(stack: Stack) -> AsyncIterator[Account]:
+    """The account of the shipped configuration, through the gateway."""
+    async with aiohttp.ClientSession() as http:
+        yield Account(http, stack.base)
+
+
+@asynccontextmanager
+async def a_bot(program: str, **environment: str) -> AsyncIterator[None]:
+    """A nonebot2 bot on this machine, connected."""
+    running = await spawn(program, sys.executable, str(BOTS / program), env=environment)
     try:
-        running.compose("build", "--quiet")
-        running.start()
-        running.wait_for_line("connector-sandbox", "online as")
-        yield running
+        await running.says("connected")
+        yield
     finally:
-        running.down("--volumes", "--remove-orphans")
+        await running.kill()
 
 
-def call(url: str, body: Any = None) -> Any:
-    """POST a JSON body, or GET without one; the JSON answer."""
-    data = None if body is None else json.dumps(body).encode()
-    request = Request(url, data, {"Content-Type": "application/json"} if data else {})
-    with urlopen(request, timeout=30) as response:
-        return json.load(response)
+async def answers(account: Account, user: str) -> None:
+    """Somebody says something in the sandbox, and the bot says it back."""
+    await account.say("Hello bot", user=user)
+    said = await account.wait_for_messages(2, user=user)
+    texts = ["".join(p["data"].get("text", "") for p in m["message"]) for m in said]
+    assert [m["from_bot"] for m in said] == [False, True], said
+    assert texts == ["Hello bot", "private: Hello bot"]
 
 
-def said(stack: Stack, user: str) -> list[tuple[bool, str]]:
-    """The texts in a person's conversation with the bot, and whether the bot wrote them."""
-    answer = call(stack.url("SANDBOX_PORT", f"{API}/messages?user={user}"))
-    return [
-        (message["from_bot"], "".join(part["data"].get("text", "") for part in message["message"]))
-        for message in answer["messages"]
-    ]
+def test_the_image_is_small_and_says_how_it_does(image: str) -> None:
+    (found,) = json.loads(docker("image", "inspect", image))
+    assert found["Size"] <= IMAGE_BYTES, f"{found['Size'] / 1e6:.0f} MB"
+    assert found["Config"]["User"] == "10001:10001"
+    assert found["Config"]["Healthcheck"]["Test"][-1].endswith("healthy.py")
 
 
-def test_the_bot_writes_to_a_person(stack: Stack) -> None:
-    body = {"user_id": "alice", "message": "Hello"}
-    answer = call(stack.url("HTTP_PORT", f"{BOT}/send_private_msg"), body)
-    assert answer["status"] == "ok", answer
-    number = answer["data"]["message_id"]
-    assert isinstance(number, int)
-    assert said(stack, "alice") == [(True, "Hello")]
-    got = call(stack.url("HTTP_PORT", f"{BOT}/get_msg"), {"message_id": number})
-    assert got["status"] == "ok", got
-    assert got["data"]["message_id"] == number
-    assert got["data"]["message"] == "Hello"
+def test_the_first_steps_of_the_readme(stack: Stack) -> None:
+    """Immediately after `up`: nothing is waited for."""
+    lines = commands("README.md", "Try it with curl", "curl ")
+    sent, seen, told = [json.loads(run(line)) for line in lines]
+    assert (sent["status"], sent["retcode"]) == ("ok", 0), sent
+    assert isinstance(sent["data"]["message_id"], int)
+    (message,) = seen["messages"]
+    assert message["from_bot"]
+    assert message["message"][0]["data"]["text"] == "Hello"
+    assert told["message_id"]
 
 
-async def test_a_bot_hears_a_person_and_answers(stack: Stack) -> None:
-    async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(30)) as session,
-        session.ws_connect(stack.url("WS_PORT", BOT)) as bot,
-    ):
-        hello = await bot.receive_json(timeout=30)
-        assert (hello["meta_event_type"], hello["sub_type"]) == ("lifecycle", "connect")
-        call(stack.url("SANDBOX_PORT", f"{API}/messages"), {"user": "bob", "message": "Hi bot"})
-        event = await bot.receive_json(timeout=30)
-        assert (event["post_type"], event["raw_message"]) == ("message", "Hi bot")
-        params = {"user_id": event["user_id"], "message": "Hi Bob"}
-        await bot.send_json({"action": "send_msg", "params": params, "echo": "e"})
-        answer = await bot.receive_json(timeout=30)
-        assert (answer["echo"], answer["status"]) == ("e", "ok"), answer
-    assert said(stack, "bob") == [(False, "Hi bot"), (True, "Hi Bob")]
+async def test_a_bot_by_forward_websocket_answers(stack: Stack) -> None:
+    url = f"ws://127.0.0.1:{PORT}/sandbox/demo/onebot/v11"
+    async with a_bot("nonebot_echo.py", ONEBOT_WS_URL=url), account_of(stack) as account:
+        await answers(account, "bob")
 
 
-def test_only_the_loopback_of_this_machine_is_published(stack: Stack) -> None:
-    lines = stack.compose("ps", "--format", "json").splitlines()
-    published = {
-        (service["Service"], port["URL"], port["PublishedPort"])
-        for service in map(json.loads, lines)
-        for port in service["Publishers"] or ()
-        if port["PublishedPort"]
-    }
-    assert published == {
-        ("frontend-http", "127.0.0.1", stack.ports["HTTP_PORT"]),
-        ("frontend-ws", "127.0.0.1", stack.ports["WS_PORT"]),
-        ("connector-sandbox", "127.0.0.1", stack.ports["SANDBOX_PORT"]),
-    }
-
-
-def test_nats_refuses_who_has_no_password(stack: Stack) -> None:
-    program = (
-        "import socket; s = socket.create_connection(('nats', 4222), 5); s.settimeout(5);"
-        "s.sendall(b'CONNECT {}\\r\\nPING\\r\\n');"
-        "print(b''.join(iter(lambda: s.recv(4096), b'')).decode())"
-    )
-    answer = stack.compose("exec", "-T", "frontend-http", "python", "-c", program)
-    assert "Authorization Violation" in answer
-    assert "PONG" not in answer
-
-
-def test_services_run_without_privileges(stack: Stack) -> None:
-    assert stack.compose("exec", "-T", "frontend-ws", "id", "-u").strip() == "10001"
-
-
-def test_messages_outlive_the_containers(stack: Stack) -> None:
-    body = {"user_id": "carol", "message": "Still here?"}
-    sent = call(stack.url("HTTP_PORT", f"{BOT}/send_private_msg"), body)
+async def test_messages_outlive_the_containers_and_a_bot_by_reverse_websocket_answers(
+    stack: Stack, tmp_path: Path
+) -> None:
+    async with account_of(stack) as account:
+        sent = await account.ok("send_private_msg", user_id="carol", message="Still here?")
     stack.down()
-    stack.start()
-    stack.wait_for_line("connector-sandbox", "online as")
-    wanted = {"message_id": sent["data"]["message_id"]}
-    got = call(stack.url("HTTP_PORT", f"{BOT}/get_msg"), wanted)
-    assert got["data"]["message"] == "Still here?"
-    assert said(stack, "carol") == [(True, "Still here?")]
+    port, host = stable_port(), bridge_address()
+    config: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
+    bot = f"ws://host.docker.internal:{port}/onebot/v11/ws"
+    config["sandbox.demo"]["onebot.v11"] = {"ws_reverse": [bot]}
+    own = tmp_path / "config.yaml"
+    own.write_text(yaml.safe_dump(config))
+    took_s = replace(stack, environment={"ONEBUS_CONFIG": str(own)}).start()
+    assert took_s <= UP_S
+    async with account_of(stack) as account:
+        got = await account.ok("get_msg", message_id=sent["message_id"])
+        assert got["message"] == "Still here?"
+        async with a_bot("nonebot_server.py", HOST=host, PORT=str(port)):
+            await answers(account, "dora")
 
 
-def test_the_documented_wechat_account_takes_webhooks(stack: Stack, tmp_path: Path) -> None:
-    text = (ROOT / "deploy/compose/config.yaml").read_text()
-    head, documented = text.split("# wechat.my_mp:")
-    account = "wechat.my_mp:" + documented.replace("\n# ", "\n")
-    config = tmp_path / "config.yaml"
-    config.write_text(head + account + "  api_base: http://127.0.0.1:9\n")
-    config.chmod(0o644)
-    with_wechat = replace(
-        stack,
-        environment={
-            **stack.environment,
-            "ONEBUS_CONFIG": str(config),
-            "COMPOSE_PROFILES": "wechat",
-            "WECHAT_APP_ID": "wx0123456789abcdef",
-            "WECHAT_APP_SECRET": "not-a-secret",
-            "WECHAT_TOKEN": "a-token",
-            "WECHAT_AES_KEY": "a" * 43,
-        },
-    )
-    with_wechat.start("connector-wechat")
-    query = {"timestamp": str(int(time.time())), "nonce": "n", "echostr": "it is us"}
-    parts = sorted(["a-token", query["timestamp"], query["nonce"]])
-    query["signature"] = hashlib.sha1("".join(parts).encode()).hexdigest()
-    url = stack.url("WECHAT_PORT", f"wechat/my_mp/webhook?{urlencode(query)}")
-    with urlopen(url, timeout=30) as response:
-        assert response.read() == b"it is us"
+async def test_what_is_wrong_is_said_by_who_knows_it(stack: Stack) -> None:
+    async with account_of(stack) as account, account.http.get(f"{stack.base}/metrics") as answer:
+        assert answer.status == 404
+        assert "Server" not in answer.headers
+        assert (await answer.json())["error"] == "nothing here"
+        foreign = {"Host": "bots.example.org"}
+        where = f"{account.base}/onebot/v11/get_status"
+        async with account.http.get(where, headers=foreign) as refused:
+            assert refused.status == 421, await refused.text()
+        nobody = f"{stack.base}/wechat/my_mp/webhook"
+        async with account.http.get(nobody) as missing:
+            assert (missing.status, missing.headers["Retry-After"]) == (503, "2")
+            assert "error" in await missing.json()
 
 
-def test_a_service_stops_when_it_is_asked_to(stack: Stack) -> None:
-    stack.compose("stop", "frontend-http", "frontend-ws", "connector-sandbox")
-    lines = stack.compose("ps", "--all", "--format", "json").splitlines()
-    codes = {s["Service"]: s["ExitCode"] for s in map(json.loads, lines) if s["State"] == "exited"}
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/sandbox/../metrics",
+        "/sandbox/demo/%2e%2e/%2e%2e/metrics",
+        "//metrics",
+        "/sandbox//../../metrics",
+        "/%6detrics",
+        "/sandbox/demo/onebot/v11/../../../../metrics",
+        "/metrics/",
+    ],
+)
+def test_metrics_are_for_those_within(stack: Stack, path: str) -> None:
+    answer = run(f"curl --path-as-is --silent --include {stack.base}{path}")
+    assert answer.startswith("HTTP/1.1 404"), answer
+    assert "onebus_" not in answer
+
+
+async def test_while_nats_is_away_onebus_itself_answers(stack: Stack) -> None:
+    await stack.later("stop", "nats")
+    async with account_of(stack) as account:
+        answer = await account.call("send_private_msg", user_id="alice", message="Hello?")
+        assert answer["retcode"] == NATS_AWAY, answer
+        assert await becomes(account.http, f"{stack.base}/readyz", 503)
+        async with account.http.get(f"{stack.base}/healthz") as alive:
+            assert alive.status == 200
+        await stack.later("start", "nats")
+        await account.online()
+
+
+async def becomes(http: aiohttp.ClientSession, url: str, status: int) -> bool:
+    """Wait until an address answers with this status."""
+    async with asyncio.timeout(15):
+        while True:
+            async with http.get(url) as answer:
+                if answer.status == status:
+                    return True
+            await asyncio.sleep(0.1)
+
+
+def test_services_stop_when_they_are_asked_to(stack: Stack) -> None:
+    stack.compose("stop")
+    codes = {service["Service"]: service["ExitCode"] for service in stack.services()}
     assert set(codes.values()) == {0}, codes
