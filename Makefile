@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEPLOY := $(VENV)/.deploy
 
-.PHONY: help setup run check test test-browser compose-test mutants faults soak docs clean
+.PHONY: help setup run check test test-browser compose-test deploy-check k8s-test mutants faults soak docs clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -32,13 +33,25 @@ docs: $(STAMP) ## Write the generated pages anew
 	$(BIN)/python -m onebus.docs
 
 test: $(STAMP) ## All tests that need no system package
-	$(BIN)/pytest -m 'not browser and not compose' --numprocesses 3 --dist loadfile $(ARGS)
+	$(BIN)/pytest -m 'not browser and not compose and not deploy and not k8s' --numprocesses 3 --dist loadfile $(ARGS)
 
 test-browser: $(STAMP) ## The sandbox page in headless Chromium (needs Debian's chromium)
 	$(BIN)/pytest -m browser $(ARGS)
 
 compose-test: $(STAMP) ## docker compose up, with stand-in images where no registry is reachable (root)
 	deploy/docker/standin/engine.sh $(BIN)/pytest -m compose $(ARGS)
+
+deploy-check: $(DEPLOY) ## Lint the Dockerfile, compose and Kubernetes files, and plant mistakes in them
+	$(BIN)/pytest -m deploy $(ARGS)
+
+# The older kubernetes-validate brings the schemas of servers that the newer one has dropped.
+$(DEPLOY): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[deploy]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/kubernetes-1.24 kubernetes-validate==1.24.1
+	@touch $@
+
+k8s-test: $(DEPLOY) ## Apply deploy/k8s to the cluster of KUBECONFIG, which must be one for tests
+	$(BIN)/pytest -m k8s $(ARGS)
 
 mutants: $(STAMP) ## Plant faults in copies; the test named for each must fail (5 minutes)
 	$(BIN)/python -m tests.mutants.run $(ARGS)
