@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 from tests.deploy.rendered import BIN, Broken, Rendered, run
 
+MAIN = "docker-compose.yml"
 OLD_SCHEMAS = BIN.parent / "kubernetes-1.24"
 """Where `make deploy-check` puts the kubernetes-validate that knows servers up to 1.24."""
 
@@ -29,17 +30,13 @@ def compose(tree: Path) -> Iterator[str]:
     for file in compose_files(tree):
         yield from _found([*schema, file.name], tree)
         if has_compose():
-            command = [
-                "docker",
-                "compose",
-                "--file",
-                file.name,
-                "--profile",
-                "*",
-                "config",
-                "--quiet",
-            ]
-            yield from _found(command, tree)
+            yield from _found(["docker", "compose", *_read_as(file), "config", "--quiet"], tree)
+
+
+def _read_as(file: Path) -> Iterable[str]:
+    """All but the main file are read on top of it."""
+    files = dict.fromkeys([MAIN, file.name])
+    return [word for name in files for word in ("--file", name)] + ["--profile", "*"]
 
 
 def compose_files(tree: Path) -> Iterable[Path]:

@@ -112,7 +112,7 @@ def copy_tree(to: Path) -> Path:
         for file in ROOT.glob(pattern):
             shutil.copy(file, to)
     secrets = to / K8S / "secrets"
-    run([str(secrets / "draw")], to, ONEBUS=os.environ.get("ONEBUS", str(BIN / "onebus")))
+    run([str(secrets / "draw")], to, ONEBUS=str(BIN / "onebus"))
     for key in ("app-id", "app-secret", "token"):
         (secrets / "connector-wechat" / key).write_text(f"of-the-platform-{key}")
     (secrets / "connector-wechat" / "encoding-aes-key").write_text("a" * 43)

@@ -22,7 +22,7 @@ def problems(rendered: Rendered, folder: Path) -> Iterator[str]:
     """What is wrong in the configurations, a line each; `folder` is a place to lay them out."""
     found: list[str] = []
     for workload in rendered.workloads():
-        places = _laid_out(rendered, workload, folder / workload.name)
+        places = lay_out(rendered, workload, folder / workload.name)
         if CONFIG in places:
             found += _as_its_role_reads_it(workload, places)
         elif NATS_CONFIG in places:
@@ -31,7 +31,7 @@ def problems(rendered: Rendered, folder: Path) -> Iterator[str]:
     yield from (f"{rendered.name}: {text}" for text in found)
 
 
-def _laid_out(rendered: Rendered, workload: Workload, folder: Path) -> Mapping[str, Path]:
+def lay_out(rendered: Rendered, workload: Workload, folder: Path) -> Mapping[str, Path]:
     """The volumes of a pod as directories here, by where they are mounted."""
     places: dict[str, Path] = {}
     volumes = {volume["name"]: volume for volume in workload.pod.get("volumes", ())}
@@ -44,10 +44,8 @@ def _laid_out(rendered: Rendered, workload: Workload, folder: Path) -> Mapping[s
 
 
 def _as_its_role_reads_it(workload: Workload, places: Mapping[str, Path]) -> Iterator[str]:
-    file = places[CONFIG] / "config.yaml"
-    file.write_text(FILE.sub(lambda found: _here(Path(found[1]), places), file.read_text()))
     try:
-        source = config.load(file, {})
+        source = config.load(config_here(places), {})
         user = source.settings().bus.user
         if user != workload.name:
             yield f"{workload.name} is {user or 'nobody'} to NATS"
@@ -56,6 +54,13 @@ def _as_its_role_reads_it(workload: Workload, places: Mapping[str, Path]) -> Ite
         _read(source, workload)
     except Misconfigured as error:
         yield f"{workload.name}: {error}"
+
+
+def config_here(places: Mapping[str, Path]) -> Path:
+    """The configuration of a pod that was laid out, with its references leading there."""
+    file = places[CONFIG] / "config.yaml"
+    file.write_text(FILE.sub(lambda found: _here(Path(found[1]), places), file.read_text()))
+    return file
 
 
 def _here(path: Path, places: Mapping[str, Path]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.deploy import linters, rules_config, rules_links, rules_network, rules_pods
-from tests.deploy.rendered import render
+from tests.deploy.rendered import BIN, K8S, render, run
 from tests.deploy.variants import VARIANTS, Variant
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(300)]
@@ -45,3 +45,13 @@ def test_an_overlay_follows_our_rules(tree: Path, tmp_path: Path, variant: Varia
     rules = (rules_pods.problems, rules_links.problems, rules_network.problems)
     assert [text for rule in rules for text in rule(rendered)] == []
     assert list(rules_config.problems(rendered, tmp_path)) == []
+
+
+def test_what_is_drawn_is_kept(tree: Path) -> None:
+    secrets = tree / K8S / "secrets"
+    files = [secrets / "server/routes.conf", secrets / "onebot/access-token"]
+    files += [secrets / "server/auth.conf", secrets / "setup/password"]
+    before = [file.read_text() for file in files]
+    run([str(secrets / "draw")], tree, ONEBUS=str(BIN / "onebus"))
+    assert [file.read_text() for file in files] == before
+    assert len(set(before)) == len(before)
