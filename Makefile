@@ -8,7 +8,7 @@ DEPLOY := $(VENV)/.deploy
 .PHONY: help setup run check test test-browser compose-test deploy-check k8s-test mutants faults soak docs clean
 
 help: ## Say what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Install everything into .venv
 
@@ -42,7 +42,7 @@ compose-test: $(STAMP) ## docker compose up, with stand-in images where no regis
 	deploy/docker/standin/engine.sh $(BIN)/pytest -m compose $(ARGS)
 
 deploy-check: $(DEPLOY) ## Lint the Dockerfile, compose and Kubernetes files, and plant mistakes in them
-	$(BIN)/pytest -m deploy $(ARGS)
+	$(BIN)/pytest tests/deploy -m deploy $(ARGS)
 
 # The older kubernetes-validate brings the schemas of servers that the newer one has dropped.
 $(DEPLOY): $(STAMP)
@@ -51,7 +51,7 @@ $(DEPLOY): $(STAMP)
 	@touch $@
 
 k8s-test: $(DEPLOY) ## Apply deploy/k8s to the cluster of KUBECONFIG, which must be one for tests
-	$(BIN)/pytest -m k8s $(ARGS)
+	$(BIN)/pytest tests/k8s -m k8s $(ARGS)
 
 mutants: $(STAMP) ## Plant faults in copies; the test named for each must fail (5 minutes)
 	$(BIN)/python -m tests.mutants.run $(ARGS)

@@ -3,7 +3,8 @@ and Secrets that their pods would have, and each under its own user at NATS.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -58,33 +59,44 @@ async def ready(http: aiohttp.ClientSession, rendered: Rendered, name: str, base
 
 async def test_the_services_of_an_overlay_work_together(tree: Path, tmp_path: Path) -> None:
     rendered = render(tree, "plain")
-    services = [w.name for w in rendered.workloads("Deployment") if w.name != "gateway"]
+    services = [w for w in rendered.workloads("Deployment") if w.name != "gateway"]
     assert len(services) == 5
+    pods = [w.name for w in services for _ in range(w.spec.get("replicas", 1))]
+    assert pods.count("connector-sandbox") == 2
     async with nats(rendered, tmp_path / "nats") as url, AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        env, bases = {"NATS_URL": url}, dict[str, str]()
+        env, bases = {"NATS_URL": url}, defaultdict[str, list[str]](list)
         async with onebus(*command(rendered, "setup", tmp_path), env=env) as setup:
             assert await setup.ended() == 0, setup.output
-        for name in services:
+        for name in pods:
             arguments = command(rendered, name, tmp_path)
             role = await stack.enter_async_context(onebus(*arguments, env=env))
             port = (await role.says("listening on")).rpartition(":")[2]
-            bases[name] = f"http://127.0.0.1:{port}"
-        for name, base in bases.items():
-            await ready(http, rendered, name, base)
+            bases[name].append(f"http://127.0.0.1:{port}")
+        for name in bases:
+            for base in bases[name]:
+                await ready(http, rendered, name, base)
         await _speak(http, tree / K8S / "secrets", bases)
+        operator = ("dead-letters", "-c", str(tree / K8S / "operator.yaml"))
+        async with onebus(*operator, env=env) as looking:
+            assert await looking.ended() == 0, looking.output
+            assert "no dead letters" in looking.output
 
 
-async def _speak(http: aiohttp.ClientSession, secrets: Path, bases: dict[str, str]) -> None:
-    send = f"{bases['frontend-http']}/sandbox/demo/onebot/v11/send_private_msg"
-    read = f"{bases['connector-sandbox']}/sandbox/demo/api/messages?user=alice"
+async def _speak(
+    http: aiohttp.ClientSession, secrets: Path, bases: Mapping[str, Sequence[str]]
+) -> None:
+    """A message by the bot, which a person may read at either replica of the connector."""
+    send = f"{bases['frontend-http'][0]}/sandbox/demo/onebot/v11/send_private_msg"
     body = {"user_id": "alice", "message": "Hello"}
     async with http.post(send, json=body) as refused:
         assert refused.status == 401
     async with http.post(send, json=body, headers=_token(secrets, "onebot")) as answer:
         assert (await answer.json())["status"] == "ok"
-    async with http.get(read, headers=_token(secrets, "sandbox")) as answer:
-        assert "Hello" in await answer.text()
+    for base in bases["connector-sandbox"]:
+        read = f"{base}/sandbox/demo/api/messages?user=alice"
+        async with http.get(read, headers=_token(secrets, "sandbox")) as answer:
+            assert "Hello" in await answer.text()
 
 
 def _token(secrets: Path, whose: str) -> dict[str, str]:
