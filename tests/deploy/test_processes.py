@@ -21,18 +21,50 @@ READY_S = 30
 
 @asynccontextmanager
 async def nats(rendered: Rendered, folder: Path) -> AsyncIterator[str]:
-    """Its server, with a port and paths of this machine; where it is."""
-    places = lay_out(rendered, rendered.workload("nats"), folder)
-    port, file = free_port(), places[NATS_CONFIG] / "nats.conf"
-    text = file.read_text().replace("0.0.0.0:4222", f"127.0.0.1:{port}")
-    text = text.replace("0.0.0.0:8222", f"127.0.0.1:{free_port()}")
-    text = text.replace("/run/nats", str(folder)).replace("/data", str(folder / "data"))
-    file.write_text(text)
-    command = (str(BIN / "nats-server"), "--config", str(file))
-    server = await spawn("nats-server", *command, env={"POD_NAME": "nats-0"})
+    """Its nodes, with ports and paths of this machine; where clients find them."""
+    count = rendered.workload("nats").spec["replicas"]
+    clients, peers = ([free_port() for _ in range(count)] for _ in range(2))
+    async with AsyncExitStack() as stack:
+        for index, client in enumerate(clients):
+            file = _node(rendered, folder / str(index), client, peers[index])
+            for path in file.parent.rglob("routes.conf"):
+                path.write_text(_routes(path.read_text(), peers))
+            await stack.enter_async_context(_running(file, index))
+        yield ",".join(f"nats://127.0.0.1:{client}" for client in clients)
+
+
+def _node(rendered: Rendered, folder: Path, client: int, peer: int) -> Path:
+    """The configuration of a node, laid out for this machine."""
+    place = lay_out(rendered, rendered.workload("nats"), folder)[NATS_CONFIG]
+    here = {
+        "0.0.0.0:4222": f"127.0.0.1:{client}",
+        "0.0.0.0:8222": f"127.0.0.1:{free_port()}",
+        "0.0.0.0:6222": f"127.0.0.1:{peer}",
+        "/run/nats": str(folder),
+        "/data": str(folder / "data"),
+    }
+    for file in place.glob("*.conf"):
+        text = file.read_text()
+        for there, ours in here.items():
+            text = text.replace(there, ours)
+        file.write_text(text)
+    return place / "nats.conf"
+
+
+def _routes(text: str, peers: Sequence[int]) -> str:
+    for index, port in enumerate(peers):
+        text = text.replace(f"nats-{index}.nats-peers:6222", f"127.0.0.1:{port}")
+    return text
+
+
+@asynccontextmanager
+async def _running(file: Path, index: int) -> AsyncIterator[None]:
+    arguments = ("--config", str(file))
+    name = f"nats-{index}"
+    server = await spawn(name, str(BIN / "nats-server"), *arguments, env={"POD_NAME": name})
     try:
-        await server.says("Server is ready")
-        yield f"nats://127.0.0.1:{port}"
+        await server.says("Listening for client connections")
+        yield
     finally:
         await server.kill()
 
@@ -57,8 +89,11 @@ async def ready(http: aiohttp.ClientSession, rendered: Rendered, name: str, base
             await asyncio.sleep(0.1)
 
 
-async def test_the_services_of_an_overlay_work_together(tree: Path, tmp_path: Path) -> None:
-    rendered = render(tree, "plain")
+@pytest.mark.parametrize("overlay", ["plain", "prod"])
+async def test_the_services_of_an_overlay_work_together(
+    tree: Path, tmp_path: Path, overlay: str
+) -> None:
+    rendered = render(tree, overlay)
     services = [w for w in rendered.workloads("Deployment") if w.name != "gateway"]
     assert len(services) == 5
     pods = [w.name for w in services for _ in range(w.spec.get("replicas", 1))]
@@ -67,7 +102,7 @@ async def test_the_services_of_an_overlay_work_together(tree: Path, tmp_path: Pa
         http = await stack.enter_async_context(aiohttp.ClientSession())
         env, bases = {"NATS_URL": url}, defaultdict[str, list[str]](list)
         async with onebus(*command(rendered, "setup", tmp_path), env=env) as setup:
-            assert await setup.ended() == 0, setup.output
+            assert await setup.ended(90) == 0, setup.output
         for name in pods:
             arguments = command(rendered, name, tmp_path)
             role = await stack.enter_async_context(onebus(*arguments, env=env))
