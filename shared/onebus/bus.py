@@ -200,6 +200,10 @@ class Bus:
             await subscription.unsubscribe()
         except nats.errors.Error:
             logger.debug("subscription %s was gone already", subscription.subject)
+        # nats-py leaves a subscription and its task holding each other, with what nobody took.
+        waiting = subscription._pending_queue  # noqa: SLF001
+        while not waiting.empty():
+            waiting.get_nowait()
 
     async def leave(self, subscription: Subscription) -> None:
         """Be sent no more messages; the callback still gets those that are on their way here."""

@@ -46,8 +46,7 @@ logger = logging.getLogger(__name__)
 ATTEMPT_S = 1.0
 RETRY_S = 0.25
 LAG_S = 0.05
-PAGE = 100
-"""Events that are read at once: what a bot that comes back makes of memory is as large."""
+PAGE = 500
 
 
 class Extent(Struct, frozen=True):

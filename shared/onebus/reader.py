@@ -54,6 +54,10 @@ def place_of(reply: str) -> Place | None:
     return Place(sequence, consumer_sequence, stored_at_ns // 1_000_000)
 
 
+def _ignore(entry: StreamEntry) -> None:
+    """Nobody reads any more."""
+
+
 class Reader:
     """Entries of a stream from `start` on, in order, each handed to `on_entry` once.
 
@@ -99,6 +103,8 @@ class Reader:
         self._forget()
         self._task.cancel()
         await self._group.__aexit__(*error)
+        # nats-py holds what has ended until Python looks for garbage: not what was read, too.
+        self._on_entry = _ignore
 
     def skip_to(self, sequence: int) -> None:
         """Begin after this entry; only while there are no filters, so that nothing is passed by."""
