@@ -1,44 +1,14 @@
 """Rates and pauses, in a time of the test's own."""
 
 import asyncio
-import heapq
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.fakes.clock import Clock
 
 from onebus.errors import RateLimited
 from onebus.pace import Limits, Pacer, Rate
-
-
-class Clock:
-    """A time that passes when everybody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._made = 0
-
-    def now_s(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        woken = asyncio.get_running_loop().create_future()
-        self._made += 1
-        heapq.heappush(self._sleepers, (self.now + seconds, self._made, woken))
-        await woken
-
-    async def run(self, *tasks: asyncio.Task[None]) -> None:
-        """Let time pass until all are done."""
-        while not all(task.done() for task in tasks):
-            for _ in range(5):
-                await asyncio.sleep(0)
-            if self._sleepers and not all(task.done() for task in tasks):
-                at_s, _, woken = heapq.heappop(self._sleepers)
-                self.now = max(self.now, at_s)
-                if not woken.done():
-                    woken.set_result(None)
-        await asyncio.gather(*tasks)
 
 
 def pacer(clock: Clock, limits: Limits) -> Pacer:
@@ -126,6 +96,36 @@ async def test_a_slow_chat_does_not_take_the_turns_of_others() -> None:
     assert clock.now == 1000.0
     await clock.run(*queue)
     assert clock.now == pytest.approx(1270.0)
+
+
+async def test_in_a_long_pause_everybody_is_told_at_once() -> None:
+    clock = Clock()
+    paced = pacer(clock, Limits())
+    paced.pause(60)
+    patient = asyncio.ensure_future(paced.turn("a", most_s=100))
+    await asyncio.sleep(0)
+    for chat in ("b", "c", ""):
+        with pytest.raises(RateLimited):
+            await paced.turn(chat, most_s=30)
+    assert clock.now == 1000.0
+    await clock.run(patient)
+
+
+async def test_who_comes_after_a_pause_does_not_overtake_who_waited_for_its_end() -> None:
+    clock, order = Clock(), list[str]()
+    paced = pacer(clock, Limits())
+    paced.pause(10)
+
+    async def one(name: str, chat: str) -> None:
+        await paced.turn(chat, most_s=1000)
+        order.append(name)
+        if name == "first":
+            await paced.turn(chat, most_s=1000)
+            order.append("first again")
+
+    calls = [one("first", "a"), one("second", "b"), one("third", "c")]
+    await clock.run(*map(asyncio.ensure_future, calls))
+    assert order == ["first", "second", "third", "first again"]
 
 
 async def test_a_pause_of_one_chat_is_nobody_elses() -> None:
