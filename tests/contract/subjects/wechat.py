@@ -31,7 +31,7 @@ class Subject(subject.Subject):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._api = FakeWeChat(secret=SECRET)
-        self._platform = WeChatPlatform(token=TOKEN)
+        self.platform = WeChatPlatform(token=TOKEN)
         self._signed: dict[int, WebhookRequest] = {}
 
     @asynccontextmanager
@@ -75,35 +75,42 @@ class Subject(subject.Subject):
         return {"outbound": outbound}
 
     def signed(self, number: int) -> WebhookRequest:
-        text = self._platform.text(f"update {number}", "oAnn", number + 1)
-        return self._signed.setdefault(number, self._request(self._platform, text))
+        text = self.platform.text(f"update {number}", "oAnn", number + 1)
+        return self._signed.setdefault(number, self.request(self.platform, text))
 
-    def _request(self, platform: WeChatPlatform, xml: str) -> WebhookRequest:
+    def request(self, platform: WeChatPlatform, xml: str) -> WebhookRequest:
         push = platform.push(xml, self.now_s())
         return WebhookRequest("POST", push.query, {}, push.body)
 
     async def deliver_unknown(self, replica: Replica) -> None:
-        request = self._request(self._platform, self._platform.event("teleported"))
+        request = self.request(self.platform, self.platform.event("teleported"))
         reply = await replica.connector.webhook(request)
         assert (reply.status, reply.body) == (200, b"success")
 
     def forgeries(self, number: int) -> Mapping[str, WebhookRequest]:
-        true = self._request(self._platform, self._platform.text("forged", message=number + 1))
-        other = self._request(WeChatPlatform(token="other"), self._platform.text("forged"))
+        true = self.request(self.platform, self.platform.text("forged", message=number + 1))
+        others = {
+            what: self.request(platform, platform.text("forged"))
+            for what, platform in self.other_platforms().items()
+        }
 
         def changed(**query: str | None) -> WebhookRequest:
             kept = {k: v for k, v in {**true.query, **query}.items() if v is not None}
             return WebhookRequest("POST", kept, {}, true.body)
 
         return {
-            "missing": changed(signature=None),
-            "empty": changed(signature=""),
-            "wrong": changed(signature="0" * 40),
-            "another account's": other,
+            **others,
+            "missing": changed(signature=None, msg_signature=None),
+            "empty": changed(signature="", msg_signature=""),
+            "wrong": changed(signature="0" * 40, msg_signature="0" * 40),
             "another time": changed(timestamp=str(int(self.now_s()) + 1)),
             "another nonce": changed(nonce="1"),
             "no time": changed(timestamp=None),
         }
+
+    def other_platforms(self) -> Mapping[str, WeChatPlatform]:
+        """Who else might sign a push."""
+        return {"another account's": WeChatPlatform(token="other")}
 
     def unsafe_configs(self) -> Sequence[Mapping[str, Any]]:
         return [{"token": ""}, {"token": " "}, {"app_secret": ""}, {"encoding_aes_key": "short"}]

@@ -166,6 +166,28 @@ async def test_s12_a_replay_after_ten_minutes_is_refused(
     assert replicas.memory.events() == []
 
 
+async def test_s12_a_signed_url_is_good_for_one_body_at_every_replica(replicas: Replicas) -> None:
+    push = replicas.platform.push(replicas.platform.text("x", message=1))
+    spaced = Push(push.query, push.body.replace(b"><", b"> <", 1))
+    assert (await post(replicas.connector(), push)).status == 200
+    for _ in range(2):
+        assert (await post(replicas.connector(), spaced)).status == 401
+        assert (await post(replicas.connector(), push)).status == 200
+    assert len(replicas.memory.events()) == 1
+
+
+async def test_s12_no_byte_of_a_sealed_message_can_be_changed(replicas: Replicas) -> None:
+    push = replicas.safe.push(replicas.safe.text("x"))
+    sealed = xmltodict.parse(push.body)["xml"]["Encrypt"]
+    for place in range(0, len(sealed) - 2, 7):
+        other = "A" if sealed[place] != "A" else "B"
+        changed_ = (sealed[:place] + other + sealed[place + 1 :]).encode()
+        body = push.body.replace(sealed.encode(), changed_)
+        assert (await post(replicas.safe_connector(), Push(push.query, body))).status == 401
+    assert replicas.memory.events() == []
+    assert (await post(replicas.safe_connector(), push)).status == 200
+
+
 LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
 VALID = (
     "<xml><ToUserName>gh</ToUserName><FromUserName>oUser</FromUserName>"
