@@ -141,6 +141,16 @@ class Options(Struct, frozen=True):
     pause: Callable[[Answer], Pause | None] = lambda _: None
 
 
+def session() -> aiohttp.ClientSession:
+    """The session of all accounts of a process: they share no cookies, and wait for no connection.
+
+    How many connections there are is bounded by the accounts, one long poll each, and by the calls
+    that each may have under way.
+    """
+    connector = aiohttp.TCPConnector(limit=0)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+
 class Way(Struct, frozen=True):
     """How calls get out of this process. `owned`: whether the account is ours at this moment."""
 

@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-import aiohttp
 from aiohttp import web
 from msgspec import Struct
 
 from onebus import __version__, installed
+from onebus.api import session
 from onebus.bus import Bus, BusOptions
 from onebus.capacity import Capacity
 from onebus.codec import encode
@@ -197,7 +197,7 @@ async def _shared(
     keep_secret(settings.secret_key)
     async with (
         Bus(options, name) as bus,
-        aiohttp.ClientSession() as http,
+        session() as http,
         Fetcher(Policy(settings.media.allow)) as fetcher,
     ):
         media = MediaPart(fetcher, settings.media.max_bytes)

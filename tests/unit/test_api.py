@@ -14,7 +14,7 @@ from msgspec import Struct
 from tests.fakes.http_api import HttpApi, break_off, hang_up, never
 
 from onebus import deadline
-from onebus.api import Answer, Api, Call, Options, Pause, Way, retry_after_s
+from onebus.api import Answer, Api, Call, Options, Pause, Way, retry_after_s, session
 from onebus.errors import (
     ActionError,
     BadParams,
@@ -54,6 +54,26 @@ class Made:
 async def made() -> AsyncIterator[Made]:
     async with aiohttp.ClientSession() as http, HttpApi().serve() as platform:
         yield Made(http, platform)
+
+
+async def test_accounts_share_no_cookies_and_wait_for_no_connection(made: Made) -> None:
+    async with session() as http:
+        made.http = http
+        made.platform.base = made.platform.base.replace("127.0.0.1", "localhost")
+        made.platform.refuse(200, "{}", Set_Cookie="login=alice; Path=/")
+        await made.api().call(READ)
+        await made.api().call(READ)
+        assert "Cookie" not in made.platform.calls[1].headers
+        made.platform.script.extend([never] * 150)
+        poll = Call("GET", "/poll", paced=False, timeout_s=30)
+        polls = [asyncio.ensure_future(made.api().call(poll)) for _ in range(150)]
+        async with asyncio.timeout(20):
+            while len(made.platform.calls) < 152:
+                await asyncio.sleep(0.01)
+        assert (await made.api().call(READ)).ok
+        for task in polls:
+            task.cancel()
+        await asyncio.gather(*polls, return_exceptions=True)
 
 
 async def test_what_goes_out_and_what_comes_back(made: Made) -> None:

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from onebus.api import session
 from onebus.bus import StreamEntry
 from onebus.connector import Connector, SelfInfo
 from onebus.cursor import Cursor, feed_key
@@ -200,7 +201,7 @@ async def play(
 ) -> AsyncIterator[Play]:
     """A platform that is there, and an installation of which nothing runs yet."""
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(aiohttp.ClientSession())
+        http = await stack.enter_async_context(session())
         made = Play(kind, subject, platform, http)
         stack.push_async_callback(made.away)
         await made.begin()
