@@ -129,6 +129,10 @@ FAULTS: dict[str, Fault] = {
         "test_the_page_of_connectors_has_its_row",
         *(wechat_module.Connector, "sends", ("text", "link", "dice"), ()),
     ),
+    "refusals are not played": (
+        "test_who_calls_an_api_can_be_refused",
+        *(wechat.Subject, "calls_api", False, ()),
+    ),
     "payloads become something else": (
         "test_payloads_become_what_the_goldens_say",
         *(wechat, "decode", _decode_otherwise, ()),

@@ -38,6 +38,12 @@ class CallingContract(WebhookContract):
     def _sends(self) -> bool:
         return "send_message" in capabilities(self.kind())
 
+    async def test_who_calls_an_api_can_be_refused(self) -> None:
+        """`calls_api = False` would leave out half of what is tested here."""
+        async with self.play() as on:
+            replica = on.replica()
+            assert on.subject.calls_api or not replica.kit.apis, "it calls an API: play it"
+
     async def test_what_is_sent_is_logged_under_the_platforms_id(self) -> None:
         """And its number is what the bot is told."""
         if not self._sends():

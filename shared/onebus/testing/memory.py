@@ -196,6 +196,7 @@ class MemoryKit:
         self.http = http
         self.clock = clock
         self.owner = True
+        self.apis: list[Api] = []
         self.ignored: Counter[str] = Counter()
         self.public_url = ""
         self.log = memory.log
@@ -239,7 +240,8 @@ class MemoryKit:
     def api(self, base_url: str, limits: Limits = NO_LIMITS, options: Options = DEFAULTS) -> Api:
         """The platform's HTTP API."""
         way = Way(self.http, self.owned, self.logger)
-        return Api(way, base_url, Pacer(limits), options)
+        self.apis.append(Api(way, base_url, Pacer(limits), options))
+        return self.apis[-1]
 
     def cursor(self, name: str) -> Cursor:
         """How far the account's feed of this name is taken over."""
