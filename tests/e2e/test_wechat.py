@@ -160,5 +160,5 @@ async def test_what_is_not_signed_is_refused_and_tells_nobody(wechat: WeChat) ->
     for _, running in wechat.replicas:
         for secret in ("webhook-token-canary", wechat.api.secret, AES_KEY, "nats-password-canary"):
             assert secret not in running.output
-        assert all(token not in running.output for token in wechat.api.tokens)
+        assert all(token not in running.output for token in wechat.api.tokens.values())
         assert "Traceback" not in running.output
