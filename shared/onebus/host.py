@@ -46,6 +46,7 @@ from onebus.ordering import Lanes
 from onebus.reconnect import STABLE_S
 from onebus.response import failed, left_s, not_owner, too_late
 from onebus.service import Role, guarded, outcome
+from onebus.waiting import at_most
 
 MAX_ACTIVE = 500
 """Actions of one account at once; one more is refused with rate_limited."""
@@ -361,8 +362,8 @@ class ConnectorHost(Role):
         try:
             await asyncio.gather(*(host.stop_taking() for host in self._hosts))
         finally:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lease.release(), RELEASE_S)
+            async with at_most(RELEASE_S):
+                await self._lease.release()
         for host in self._hosts:  # every replica: what its routes hold open must end too
             await host.connector.close()
 

@@ -23,6 +23,7 @@ from onebus.claim import LEFT, Claim
 from onebus.errors import BusError
 from onebus.renewal import OwnSession, boot_time_s
 from onebus.service import Role
+from onebus.waiting import at_most
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +78,8 @@ class Sessions(Role):
                 for callback in self._on_change if self.live != before else ():
                     callback()
             await asyncio.sleep(LIST_AGAIN_S)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LIST_S - LIST_AGAIN_S):
-                    await self._wanted.wait()
+            async with at_most(LIST_S - LIST_AGAIN_S):
+                await self._wanted.wait()
             self._wanted.clear()
 
 
@@ -151,9 +151,8 @@ class Lease:
             while True:
                 self._changed.clear()
                 await asyncio.sleep(STEP_S if await self._take_some() else PAUSE_S)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_S):
-                        await self._changed.wait()
+                async with at_most(LOOK_S):
+                    await self._changed.wait()
 
     async def hold(
         self,
@@ -299,9 +298,8 @@ class Lease:
         """End the work, then write the claim free: others see it at once."""
         claim.leaving = True
         claim.end_work()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(END_S):
-                await claim.idle.wait()
+        async with at_most(END_S):
+            await claim.idle.wait()
         revision = claim.revision
         claim.lose()
         if revision:

@@ -20,6 +20,7 @@ from nats.nuid import NUID
 from onebus.backoff import Backoff
 from onebus.bus import Bus, StoreRefused, StreamEntry
 from onebus.errors import BusError, BusTimeout
+from onebus.waiting import at_most
 
 logger = logging.getLogger(__name__)
 
@@ -147,10 +148,8 @@ class Reader:
 
     async def _pause(self, delay_s: float) -> None:
         """Wait, but not past the moment when NATS comes back."""
-        # Not wait_for: before Python 3.12 it forgets a cancellation that comes with the event.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(delay_s):
-                await self._broken.wait()
+        async with at_most(delay_s):
+            await self._broken.wait()
 
     async def _read_until_broken(self) -> None:
         if not self._filters:

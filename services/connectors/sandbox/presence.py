@@ -49,7 +49,8 @@ class Presence:
             return
         async with self._statuses.follow(on_change):
             try:
-                await asyncio.wait_for(online.wait(), WAIT_S)
+                async with asyncio.timeout(WAIT_S):
+                    await online.wait()
             except TimeoutError:
                 raise NotReady(_offline(known)) from None
 

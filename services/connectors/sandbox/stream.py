@@ -95,13 +95,15 @@ class _Feed:
         await response.write(b"retry: 1000\n\n")
         while not (self._ended and self._queue.empty()):
             try:
-                stored = await asyncio.wait_for(self._queue.get(), HEARTBEAT_S)
+                async with asyncio.timeout(HEARTBEAT_S):
+                    stored = await self._queue.get()
             except TimeoutError:
                 chunk = b": still here\n\n"
             else:
                 chunk = encode_entry(stored) if stored else b""
             if chunk:
-                await asyncio.wait_for(response.write(chunk), WRITE_S)
+                async with asyncio.timeout(WRITE_S):
+                    await response.write(chunk)
 
 
 def encode_entry(stored: Stored) -> bytes:

@@ -6,7 +6,6 @@ this process died meanwhile: a bot that raises after it has replied must not rep
 """
 
 import asyncio
-import contextlib
 import hashlib
 import hmac
 import logging
@@ -34,6 +33,7 @@ from onebus.errors import OnebusError
 from onebus.inflight import InFlight
 from onebus.ordering import Lanes
 from onebus.service import guarded
+from onebus.waiting import at_most
 
 logger = logging.getLogger(__name__)
 
@@ -112,8 +112,8 @@ class HttpPost:
             group.create_task(self._rest())
             if self._session.config.enable_heartbeat:
                 group.create_task(self._post_heartbeats())
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._introduced.wait(), ENABLE_S)
+            async with at_most(ENABLE_S):
+                await self._introduced.wait()
             while True:
                 frame = await following.next(self._caught_up)
                 self._floor.begin(frame.sequence)
@@ -129,11 +129,11 @@ class HttpPost:
         try:
             await self._in_flight.idle()
         finally:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._progress.save(), SAVE_S)
+            async with at_most(SAVE_S):
+                await self._progress.save()
         if self._enabled:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._post_lifecycle("disable"), BYE_S)
+            async with at_most(BYE_S):
+                await self._post_lifecycle("disable")
 
     async def _until_room(self) -> None:
         while self._floor.width >= MAX_AHEAD:
@@ -182,8 +182,8 @@ class HttpPost:
         """Wait until one post more may come twice, or until we are to stop."""
         while len(self._unrecorded) >= MAY_REPEAT and not self._stopping.is_set():
             self._recorded.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._recorded.wait(), CHECK_S)
+            async with at_most(CHECK_S):
+                await self._recorded.wait()
 
     async def _deliver(self, frame: Frame) -> bool:
         """Post until the bot has taken it, or it is given up; False when we stop before that."""
@@ -216,8 +216,8 @@ class HttpPost:
             return await self._post_once(frame)
         wait_s = CHECK_S if self._probing else min(CHECK_S, self._probe_at - time.monotonic())
         if wait_s > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._reachable.wait(), wait_s)
+            async with at_most(wait_s):
+                await self._reachable.wait()
             return None
         self._probing = True
         try:
@@ -251,9 +251,8 @@ class HttpPost:
 
     async def _pause(self, delay_s: float) -> None:
         """Wait, but not past the moment when we are to stop."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(delay_s):
-                await self._stopping.wait()
+        async with at_most(delay_s):
+            await self._stopping.wait()
 
     async def _post(self, body: bytes, self_id: int) -> Reply:
         """Post once. Raises NotTaken or NoAnswer."""

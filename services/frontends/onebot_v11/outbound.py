@@ -1,7 +1,6 @@
 """Events on their way to one socket: sent in order, a bounded number ahead of the bot."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
@@ -10,6 +9,7 @@ from frontends.onebot_v11.frame import Frame
 from frontends.onebot_v11.window import Window
 from onebus import metrics
 from onebus.metrics import Way
+from onebus.waiting import at_most
 
 MOST_AHEAD = 256
 """Events that a bot which keeps nothing may be behind what was sent."""
@@ -137,11 +137,10 @@ class Outbound:
         """Send no more, and wait a while for the bot to have read what was sent."""
         self._stopped.set()
         self._empty.set()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while self.window.pending:
-                    self._empty.clear()
-                    await self._empty.wait()
+        async with at_most(timeout_s):
+            while self.window.pending:
+                self._empty.clear()
+                await self._empty.wait()
         await self._tell()
 
     async def _tell(self) -> None:

@@ -5,7 +5,6 @@ when that one ends, behind the last event that the bot is known to have.
 """
 
 import asyncio
-import contextlib
 import logging
 import socket
 import time
@@ -27,6 +26,7 @@ from onebus.frontend import FrontendKit
 from onebus.keepalive import watch_peer
 from onebus.lease import Lease
 from onebus.service import Role, guarded
+from onebus.waiting import at_most
 
 logger = logging.getLogger(__name__)
 
@@ -116,8 +116,8 @@ class Push(Role):
         try:
             await asyncio.gather(*(pusher.drain() for pusher in list(self._serving.values())))
         finally:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lease.release(), RELEASE_S)
+            async with at_most(RELEASE_S):
+                await self._lease.release()
 
     def missing(self) -> Iterable[str]:
         """What keeps it from claiming targets."""

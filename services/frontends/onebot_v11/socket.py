@@ -20,6 +20,7 @@ from frontends.onebot_v11.session import Session
 from onebus.codec import CodecError, check_containers, check_depth, decode
 from onebus.errors import BadParams, Stopping
 from onebus.inflight import InFlight
+from onebus.waiting import at_most
 
 logger = logging.getLogger(__name__)
 
@@ -89,8 +90,8 @@ class Socket:
             await asyncio.sleep(0)  # what was read already is begun
             await self._in_flight.idle()
         finally:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._in_flight.idle(), ANSWERED_S)
+            async with at_most(ANSWERED_S):
+                await self._in_flight.idle()
             await self._close(WSCloseCode.GOING_AWAY, b"onebus is stopping")
 
     async def run(

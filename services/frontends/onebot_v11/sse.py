@@ -162,4 +162,5 @@ class _Stream:
 
     async def _put(self, chunk: bytes) -> None:
         """One write for each event, so that tasks cannot mix theirs."""
-        await asyncio.wait_for(self._response.write(chunk), WRITE_S)
+        async with asyncio.timeout(WRITE_S):
+            await self._response.write(chunk)
