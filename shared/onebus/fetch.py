@@ -122,11 +122,21 @@ class Fetched(Struct, frozen=True):
 
 
 class Fetcher:
-    """Fetches URLs. Use as an async context manager."""
+    """Fetches URLs. Use as an async context manager.
 
-    def __init__(self, policy: Policy, resolver: AbstractResolver | None = None) -> None:
+    `session`: another one than its own, which is closed by who gave it and resolves names as it
+    likes: for tests.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        resolver: AbstractResolver | None = None,
+        session: aiohttp.ClientSession | None = None,
+    ) -> None:
         self._policy = policy
         self._resolver = resolver
+        self._session = session
 
     async def __aenter__(self) -> "Fetcher":
         guarded = _Guarded(self._policy, self._resolver or ThreadedResolver())
@@ -143,7 +153,9 @@ class Fetcher:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self._session.close()
+        session, self._session = self._session, None
+        if session:
+            await session.close()
 
     @asynccontextmanager
     async def fetch(
@@ -166,6 +178,8 @@ class Fetcher:
     async def _follow(
         self, url: URL, timeout: aiohttp.ClientTimeout
     ) -> tuple[aiohttp.ClientResponse, URL]:
+        if self._session is None:
+            raise PlatformUnavailable("URLs are not fetched here")
         for _ in range(MAX_REDIRECTS + 1):
             response = await self._session.get(url, allow_redirects=False, timeout=timeout)
             if response.status not in REDIRECTS:

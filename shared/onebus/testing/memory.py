@@ -40,6 +40,7 @@ from onebus.segment import Segments
 from onebus.testing.memory_bus import MemoryBucket, MemoryBus, MemoryLog
 from onebus.token import Tokens, TokenSource
 
+LOOPBACK = ("127.0.0.0/8",)
 WAIT_S = 5.0
 """A test that waits longer for something has failed."""
 
@@ -203,7 +204,7 @@ class MemoryKit:
         self.passive = MemoryPassive(memory, account)
         self._tokens = Tokens(self.bucket("tokens"), account, self._now_s)
         self._cursors: dict[str, Cursor] = {}
-        self.media = AccountMedia(memory.objects, account, Fetcher(Policy(["127.0.0.0/8"])))
+        self.media = AccountMedia(memory.objects, account, Fetcher(Policy(LOOPBACK), session=http))
         self.logger: logging.LoggerAdapter[logging.Logger] = logging.LoggerAdapter(
             logging.getLogger("onebus.testing.memory"), {"account": str(account)}
         )
