@@ -204,6 +204,7 @@ class Connector(ABC, Generic[C]):
     def __init__(self, config: C, kit: Kit) -> None:
         self.config = config
         self.kit = kit
+        kit.media.serves(self.get_media, self.media_limits)
 
     @abstractmethod
     async def open(self) -> SelfInfo:

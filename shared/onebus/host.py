@@ -77,7 +77,6 @@ class AccountHost:
         self._bus = bus
         self._lease = lease
         self._kit = kit
-        kit.media.received = connector.get_media
         self._lanes = Lanes()
         self._once = Once(bus, self.account)
         self._actions = InFlight()
@@ -369,13 +368,9 @@ class ConnectorHost(Role):
 
     def _host(self, kind: type[Connector[Any]], account: Account, config: Struct) -> AccountHost:
         key = claim_key(account)
+        synthetic = kind.event_ids == "synthetic"
         kit = BusKit(
-            self._bus,
-            account,
-            self._outside,
-            lambda: self._lease.owned(key),
-            synthetic=kind.event_ids == "synthetic",
-            media_limits=kind.media_limits,
+            self._bus, account, self._outside, lambda: self._lease.owned(key), synthetic=synthetic
         )
         return AccountHost(self._bus, self._lease, kind(config, kit), kit)
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import NoReturn
 
@@ -24,7 +24,7 @@ from onebus.fence import Fence
 from onebus.ids import Account
 from onebus.inflight import InFlight
 from onebus.log import Log
-from onebus.media import NO_MEDIA, UNLIMITED, MediaPart
+from onebus.media import NO_MEDIA, MediaPart
 from onebus.objects import Objects
 from onebus.ordering import Lanes
 from onebus.pace import Limits, Pacer
@@ -76,12 +76,11 @@ class BusKit:
         owned: Callable[[], bool],
         *,
         synthetic: bool = False,
-        media_limits: Mapping[str, int] = UNLIMITED,
     ) -> None:
         self.account = account
         self.http = outside.http
         self.public_url = outside.public_url.rstrip("/")
-        self.media = outside.media.of(Objects(bus), account, media_limits)
+        self.media = outside.media.of(Objects(bus), account)
         self.logger = AccountLogger(account)
         self.log = Log(bus, ask_leader=False)
         self._fence = Fence(bus, self.log, account, owned) if synthetic else None

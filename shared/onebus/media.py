@@ -166,7 +166,7 @@ class MediaStore:
 class AccountMedia(MediaStore):
     """The files of an account at the process that serves it: `onebus.connector.Kit.media`.
 
-    `received` is the connector's `get_media`, set once there is a connector.
+    A connector says by `serves` how it gets what was received, and what its platform takes.
     """
 
     def __init__(
@@ -175,13 +175,16 @@ class AccountMedia(MediaStore):
         account: Account,
         fetcher: Fetcher,
         *,
-        limits: Mapping[str, int] = UNLIMITED,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        super().__init__(objects, account, limits=limits, max_bytes=max_bytes)
+        super().__init__(objects, account, max_bytes=max_bytes)
         self._fetcher = fetcher
         self._lanes = Lanes()
-        self.received: Received | None = None
+        self._received: Received | None = None
+
+    def serves(self, received: Received, limits: Mapping[str, int]) -> None:
+        """Get what was received by this, a connector's `get_media`, and send no more than this."""
+        self._received, self._limits = received, limits
 
     async def open(self, segment: MediaSegment) -> Media:
         """The file that a segment names, wherever it is now.
@@ -221,9 +224,9 @@ class AccountMedia(MediaStore):
         return await self._from_url(segment, kind, found.url)
 
     async def _fetch_received(self, action: act.GetMedia) -> act.MediaFile:
-        if self.received is None:
+        if self._received is None:
             raise UnsupportedAction("files that were received cannot be had of this platform")
-        found = await self.received(action)
+        found = await self._received(action)
         if found.id and not action.out_format and len(action.file) <= MAX_REFERENCE:
             await self.keep(action.file, await self.stored(SCHEME + found.id))
         return found
@@ -251,9 +254,9 @@ class MediaPart(Struct, frozen=True):
     fetcher: Fetcher
     max_bytes: int = MAX_BYTES
 
-    def of(self, objects: Objects, account: Account, limits: Mapping[str, int]) -> AccountMedia:
+    def of(self, objects: Objects, account: Account) -> AccountMedia:
         """The files of one account."""
-        return AccountMedia(objects, account, self.fetcher, limits=limits, max_bytes=self.max_bytes)
+        return AccountMedia(objects, account, self.fetcher, max_bytes=self.max_bytes)
 
 
 NO_MEDIA = MediaPart(Fetcher(Policy()))

@@ -1,10 +1,11 @@
-"""A file of the store as an HTTP answer: ranges, HEAD, and headers that keep browsers safe."""
+"""A file of the store over HTTP: as an answer that keeps browsers safe, and as part of a call."""
 
 import re
 from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 from aiohttp import web
+from aiohttp.payload import AsyncIterablePayload
 from msgspec import Struct
 
 from onebus.media import Media
@@ -12,6 +13,17 @@ from onebus.media import Media
 SHOWN = ("image/", "audio/", "video/")
 """What browsers may show; everything else is for saving."""
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+class MediaBody(AsyncIterablePayload):
+    """A file as (a part of) the body of a call: read as it is sent, with its length before it.
+
+    Made anew for each attempt: `form.add_field("photo", MediaBody(media), filename=media.name)`.
+    """
+
+    def __init__(self, media: Media) -> None:
+        super().__init__(media.chunks(), content_type=media.content_type)
+        self._size = media.size_bytes
 
 
 class Span(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -15,7 +16,7 @@ from onebus.errors import BadParams, Forbidden, NotFound, UnsupportedAction
 from onebus.event import group_chat, private_chat
 from onebus.ids import ChatId, MessageId, UserId
 from onebus.segment import Segment, Text
-from onebus.testing.play import Play, play
+from onebus.testing.play import Play, Replica, play
 from onebus.testing.subject import Golden, Subject
 
 KINDS: dict[str, type[Any]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Segment)}
@@ -34,12 +35,17 @@ EXAMPLES: dict[str, Segment] = {
     "rps": segment.Rps(),
     "shake": segment.Shake(),
     "anonymous": segment.Anonymous(),
-    "image": segment.Image("https://example.com/a.png", url="https://example.com/a.png"),
-    "voice": segment.Voice("https://example.com/a.ogg", url="https://example.com/a.ogg"),
-    "video": segment.Video("https://example.com/a.mp4", url="https://example.com/a.mp4"),
-    "file": segment.File("https://example.com/a.bin", url="https://example.com/a.bin"),
     "unknown": segment.Unknown("sticker", {"id": "1"}),
 }
+
+
+FILES = {
+    "image": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1",
+    "voice": b"#!AMR\n\0",
+    "video": b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom",
+    "file": b"PK\3\4",
+}
+"""Of each kind of file the beginning of one that every platform knows."""
 
 
 def example(kind: type[Any]) -> Any:
@@ -140,7 +146,8 @@ class DeclaredContract:
             chat = on.subject.chats[0]
             first = await replica.connector.send_message(SendMessage(chat, (Text("first"),)))
             for name in KINDS:
-                action = SendMessage(chat, (_sample(on, name, first.message), Text("x")))
+                sample = await _sample(on, replica, name, first.message)
+                action = SendMessage(chat, (sample, Text("x")))
                 shown = name in self.kind().sends
                 try:
                     sent = await replica.connector.send_message(action)
@@ -188,7 +195,16 @@ class DeclaredContract:
         return file
 
 
-def _sample(on: Play, name: str, message: MessageId) -> Segment:
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+async def _sample(on: Play, replica: Replica, name: str, message: MessageId) -> Segment:
+    """Of files there are some in the media store, as a frontend hands them over."""
     if found := on.subject.samples.get(name):
         return found
+    if name in FILES:
+        kept = await replica.connector.kit.media.put(_once(FILES[name]))
+        made: Segment = KINDS[name](kept.file)
+        return made
     return segment.Reply(message) if name == "reply" else EXAMPLES[name]
