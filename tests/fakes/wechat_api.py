@@ -12,9 +12,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 MAX_TEXT_BYTES = 2048
+MEDIA_BYTES = {"image": 10 << 20, "voice": 2 << 20, "video": 10 << 20, "thumb": 64 << 10}
+MEDIA_TYPES = {"image": "image/jpeg", "voice": "audio/amr", "thumb": "image/jpeg"}
 _ESCAPED = re.compile(r"(?<!\\)(?:\\\\)*\\u")
 
 
@@ -38,6 +40,8 @@ class FakeWeChat:
         self.followers = Followers()
         self.page_size = 10_000
         self.sent: list[dict[str, Any]] = []
+        self.media: dict[str, tuple[str, bytes]] = {}
+        """Temporary files by media id: kind and bytes."""
         self.calls: Counter[str] = Counter()
         self.forced_refreshes = 0
         self.tokens: dict[str, str] = {}
@@ -73,6 +77,8 @@ class FakeWeChat:
         application.router.add_get("/cgi-bin/token", self._token)
         application.router.add_post("/cgi-bin/stable_token", self._stable_token)
         application.router.add_post("/cgi-bin/message/custom/send", self._send)
+        application.router.add_post("/cgi-bin/media/upload", self._upload)
+        application.router.add_get("/cgi-bin/media/get", self._media)
         application.router.add_get("/cgi-bin/user/info", self._user)
         application.router.add_get("/cgi-bin/user/get", self._followers)
         application.router.add_post("/cgi-bin/user/info/batchget", self._users)
@@ -145,7 +151,7 @@ class FakeWeChat:
         message = json.loads(raw)
         if message.get("touser") not in self.followers:
             return _error(40003, "invalid openid")
-        if error := _check_content(message):
+        if error := _check_content(message) or self._check_media(message):
             return error
         refused = self.on_send(message["touser"], message.get("text", {}).get("content", ""))
         if refused == 0:
@@ -156,6 +162,44 @@ class FakeWeChat:
         self.sent.append(message)
         self.arrived.set()
         return _json({"errcode": 0, "errmsg": "ok"})
+
+    def _check_media(self, message: dict[str, Any]) -> web.Response | None:
+        kind = message["msgtype"]
+        if kind not in MEDIA_BYTES:
+            return None
+        wanted = {"media_id": kind} | ({"thumb_media_id": "thumb"} if kind == "video" else {})
+        for name, of_kind in wanted.items():
+            if self.media.get(message[kind].get(name, ""), ("", b""))[0] != of_kind:
+                return _error(40007, f"invalid {name}")
+        return None
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        """It wants a length, a file name, and a file of the kind that it is said to be."""
+        kind = request.query.get("type", "")
+        if kind not in MEDIA_BYTES:
+            return _error(40004, "invalid media type")
+        if request.content_length is None:
+            return _error(41005, "media data missing")
+        part = await (await request.multipart()).next()
+        if not isinstance(part, BodyPartReader) or part.name != "media" or not part.filename:
+            return _error(41005, "media data missing")
+        data = bytes(await part.read())
+        if len(data) > MEDIA_BYTES[kind]:
+            return _error(45001, "media size out of limit")
+        media_id = f"media-{kind}-{len(self.media)}"
+        self.media[media_id] = (kind, data)
+        name = "thumb_media_id" if kind == "thumb" else "media_id"
+        return _json({"type": kind, name: media_id, "created_at": 1767225600})
+
+    async def _media(self, request: web.Request) -> web.Response:
+        """A film is not given itself but at an address."""
+        kind, data = self.media.get(request.query.get("media_id", ""), ("", b""))
+        if not kind:
+            return _error(40007, "invalid media_id")
+        if kind == "video":
+            return _json({"video_url": "http://films.example/1.mp4"})
+        headers = {"Content-Disposition": 'attachment; filename="MEDIA_ID"'}
+        return web.Response(body=data, content_type=MEDIA_TYPES[kind], headers=headers)
 
     def _describe(self, openid: str) -> dict[str, Any]:
         if openid not in self.followers:
@@ -196,6 +240,8 @@ def _check_content(message: dict[str, Any]) -> web.Response | None:
         case "news":
             if len(message["news"]["articles"]) != 1:
                 return _error(45008, "article size out of limit")
+        case "image" | "voice" | "video":
+            pass
         case _:
             return _error(40008, "invalid message type")
     return None

@@ -3,25 +3,35 @@
 Receives by webhook at any replica, answers inside the webhook's response when the bot is quick,
 and by the customer-service API afterwards. Limits of the platform: private chats only; 5 messages
 within 48 hours after each message of the user; text of 2,048 bytes a message (longer text is
-split); no recall, no edits, no message ids for what we send. Media cannot be sent or downloaded
-yet; an inbound one names the platform's media id.
+split); pictures up to 10 MiB, AMR or MP3 up to 2 MiB, MP4 up to 10 MiB, each a message of its own
+and kept by the platform for three days; no recall, no edits, no message ids for what we send.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
+from typing import ClassVar
+
+from msgspec.structs import replace
 
 from connectors.wechat import config as configuration
 from connectors.wechat.answers import decode_user
 from connectors.wechat.api import BATCH, Api
 from connectors.wechat.config import Config
-from connectors.wechat.encode import MAX_TEXT_BYTES, Draft, custom_message, encode_segments
+from connectors.wechat.encode import (
+    MAX_TEXT_BYTES,
+    MEDIA_TYPES,
+    Draft,
+    custom_message,
+    encode_segments,
+)
 from connectors.wechat.webhook import Webhook
 from onebus import action as act
 from onebus import connector
 from onebus.action import Sent
 from onebus.connector import Kit, SelfInfo, WebhookReply, WebhookRequest
 from onebus.errors import (
+    BadParams,
     BusError,
     BusTimeout,
     Forbidden,
@@ -34,7 +44,7 @@ from onebus.errors import (
 from onebus.event import Chat, MessageSent, User
 from onebus.ids import MessageId, UserId
 from onebus.parts import send_parts
-from onebus.segment import Text
+from onebus.segment import Link, Text, Video
 
 __all__ = ["Config", "Connector"]
 
@@ -46,7 +56,8 @@ class Connector(connector.Connector[configuration.Config]):
     """One Official Account. Raises Misconfigured at once: with a bad secret nothing is safe."""
 
     Config = configuration.Config
-    sends = ("text", "link")
+    sends = ("text", "link", "image", "voice", "video")
+    media_limits: ClassVar = {"image": 10 << 20, "voice": 2 << 20, "video": 10 << 20}
     redelivery_horizon_s = 60.0  # three times, 5 s apart
 
     def __init__(self, config: configuration.Config, kit: Kit) -> None:
@@ -103,17 +114,41 @@ class Connector(connector.Connector[configuration.Config]):
                 f"{MAX_TEXT_BYTES} bytes within {self.config.passive_window_s:g} s of a message "
                 "of the user can be sent"
             )
+        ready = [await self._uploaded(draft) for draft in drafts]
         return await send_parts(
             self.kit,
-            drafts,
+            ready,
             partial(self._push_one, chat),
             partial(self._event, chat),
             degraded=degraded,
         )
 
     async def _push_one(self, chat: Chat, draft: Draft) -> MessageId:
-        await self._api.send(custom_message(chat.id, draft))
+        thumbnail = await self._api.thumbnail() if isinstance(draft, Video) else ""
+        await self._api.send(custom_message(chat.id, draft, thumbnail))
         return MessageId(f"cs-{uuid.uuid4().hex}")
+
+    async def _uploaded(self, draft: Draft) -> Draft:
+        """A file under the platform's own id, before anything is sent. Raises BadParams."""
+        if isinstance(draft, Text | Link):
+            return draft
+        kind = str(draft.__struct_config__.tag)
+        media = await self.kit.media.open(draft)
+        if media.content_type not in MEDIA_TYPES[kind]:
+            taken = ", ".join(MEDIA_TYPES[kind])
+            raise BadParams(f"WeChat takes no {media.content_type} as {kind}: {taken}")
+        media_id = await self._api.upload(kind, media)
+        await self.kit.media.keep(media_id, media)
+        return replace(draft, file=media_id, name=media.name, size_bytes=media.size_bytes, url="")
+
+    async def get_media(self, action: act.GetMedia) -> act.MediaFile:
+        """Download a temporary file, ours or a user's, within three days."""
+
+        async def keep(chunks: AsyncIterator[bytes], content_type: str) -> act.MediaFile:
+            return await self.kit.media.put(chunks, name=action.kind, content_type=content_type)
+
+        found = await self._api.media(action.file, keep)
+        return act.MediaFile(action.file, found) if isinstance(found, str) else found
 
     def _event(self, chat: Chat, draft: Draft, message: MessageId) -> MessageSent:
         """What was sent, as an event: the one place that builds it."""

@@ -4,6 +4,7 @@ Source: https://developers.weixin.qq.com/doc/offiaccount/Getting_Started/Global_
 """
 
 import re
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -65,6 +66,19 @@ class FollowersAnswer(Answer):
     next_openid: str = ""
 
 
+class UploadAnswer(Answer):
+    """Of `media/upload`; a thumbnail's id has a name of its own."""
+
+    media_id: str = ""
+    thumb_media_id: str = ""
+
+
+class MediaAnswer(Answer):
+    """Of `media/get` where it is no file: films are at an address."""
+
+    video_url: str = ""
+
+
 class BatchAnswer(Answer):
     """Of `user/info/batchget`."""
 
@@ -77,14 +91,28 @@ def decode_user(answer: UserAnswer, openid: str) -> User:
     return User(UserId(openid), name, _SEXES.get(answer.sex, "unknown"), remark=answer.remark)
 
 
+_NO_FILE = (BadParams, "WeChat does not take such a file")
+_WRONG: Mapping[int, tuple[type[ActionError], str]] = {
+    40003: (NotFound, "no follower of this account has this id"),
+    40004: _NO_FILE,
+    40005: _NO_FILE,
+    40006: _NO_FILE,
+    40007: (NotFound, "WeChat keeps a file for three days"),
+    45001: _NO_FILE,
+    45002: (BadParams, "the text is too long"),
+}
+"""What is wrong with the call itself."""
+
+
 def action_error(errcode: int, errmsg: str) -> ActionError:
     """An error code of an action → our error. `errmsg` is fit to be shown already."""
     said = f"WeChat error {errcode}: {errmsg}"
+    if errcode in _WRONG:
+        kind, why = _WRONG[errcode]
+        return kind(f"{said}; {why}")
     match errcode:
         case -1:
             return PlatformUnavailable(f"{said}; the platform is busy")
-        case 40003:
-            return NotFound(f"{said}; no follower of this account has this id")
         case 45015:
             return Forbidden(
                 f"{said}; WeChat allows a message only within 48 hours after the user wrote, "
@@ -97,8 +125,6 @@ def action_error(errcode: int, errmsg: str) -> ActionError:
             )
         case 45009 | 45011:
             return RateLimited(f"{said}; the account's quota for this call is used up")
-        case 45002:
-            return BadParams(f"{said}; the text is too long")
         case 48001:
             return Forbidden(
                 f"{said}; this account may not use the call. If it is not verified, set "

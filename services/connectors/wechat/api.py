@@ -1,8 +1,10 @@
 """Calls of the platform's HTTP API, with the token that all replicas share."""
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+import base64
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, TypeAlias, TypeVar
 
+import aiohttp
 from msgspec.structs import replace
 
 from connectors.wechat.answers import (
@@ -10,13 +12,16 @@ from connectors.wechat.answers import (
     Answer,
     BatchAnswer,
     FollowersAnswer,
+    MediaAnswer,
     TokenAnswer,
+    UploadAnswer,
     UserAnswer,
     action_error,
     in_action,
     setup_error,
 )
 from connectors.wechat.config import Config
+from onebus.action import MediaFile
 from onebus.api import Call, Options
 from onebus.connector import Kit
 from onebus.errors import (
@@ -26,12 +31,30 @@ from onebus.errors import (
     PlatformUnavailable,
     SetupError,
 )
+from onebus.media import Media
+from onebus.media_http import MediaBody
 from onebus.token import Token
 
 A = TypeVar("A", bound=Answer)
 
 BATCH = 100
 """Most users of one `user/info/batchget`."""
+
+UPLOAD_S = 60.0
+MAX_ANSWER_BYTES = 64 << 10
+THUMBNAIL_S = 2 * 86_400
+"""Its file is kept for three days."""
+THUMBNAIL = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAFA3PEY8MlBGQUZaVVBfeMiCeG5uePWvuZHI////////////////////"
+    "////////////////////////////////2wBDAVVaWnhpeOuCguv/////////////////////////////////////"
+    "////////////////////////////////////wAARCAAQABADASIAAhEBAxEB/8QAFQABAQAAAAAAAAAAAAAAAAAA"
+    "AAP/xAAUEAEAAAAAAAAAAAAAAAAAAAAA/8QAFAEBAAAAAAAAAAAAAAAAAAAAAP/EABQRAQAAAAAAAAAAAAAAAAAA"
+    "AAD/2gAMAwEAAhEDEQA/AIgA/9k="
+)
+"""A JPEG of 16 × 16 grey pixels, which stands for films."""
+
+Keep: TypeAlias = Callable[[AsyncIterator[bytes], str], Awaitable[MediaFile]]
+"""What is done with a file: its bytes as they come, and its type as the platform says it."""
 
 _CONTROLS = bytes(c for c in range(32))
 
@@ -99,6 +122,73 @@ class Api:
             if len(found) == before or not page.next_openid:
                 return list(found)
             after = page.next_openid
+
+    async def upload(self, kind: str, media: Media) -> str:
+        """Upload a temporary file, which the platform keeps for three days; returns its id.
+
+        Source: https://developers.weixin.qq.com/doc/service/en/api/material/temporary/api_uploadtempmedia.html
+        """
+
+        def body() -> aiohttp.FormData:
+            form = aiohttp.FormData()
+            form.add_field("media", MediaBody(media), filename=media.name)
+            return form
+
+        return await self._upload(kind, body)
+
+    async def thumbnail(self) -> str:
+        """The id of the picture that stands for films, of which the platform asks for one."""
+
+        async def source() -> Token:
+            def body() -> aiohttp.FormData:
+                form = aiohttp.FormData()
+                form.add_field("media", THUMBNAIL, filename="t.jpg", content_type="image/jpeg")
+                return form
+
+            media_id = await self._upload("thumb", body)
+            return Token(media_id, self._kit.now_ms() / 1000 + THUMBNAIL_S)
+
+        return await self._kit.token(f"thumbnail-{self._config.app_id}", source)
+
+    async def _upload(self, kind: str, body: Callable[[], Any]) -> str:
+        path = "/cgi-bin/media/upload"
+        call = Call("POST", path, query={"type": kind}, data=body, timeout_s=UPLOAD_S)
+        answer = await self._call(call, UploadAnswer)
+        if media_id := answer.media_id or answer.thumb_media_id:
+            return media_id
+        raise PlatformUnavailable("WeChat took the file and gave it no id")
+
+    async def media(self, media_id: str, keep: Keep) -> MediaFile | str:
+        """What `keep` makes of a temporary file, or the address that the platform has for it.
+
+        Source: https://developers.weixin.qq.com/doc/service/en/api/material/temporary/api_gettempmedia.html
+        """
+        token = await self._token_in_action(None)
+        found = await self._media(media_id, token, keep)
+        if isinstance(found, MediaAnswer) and found.errcode in TOKEN_REJECTED:
+            token = await self._token_in_action(token)
+            found = await self._media(media_id, token, keep)
+        if not isinstance(found, MediaAnswer):
+            return found
+        if found.errcode:
+            raise action_error(found.errcode, self._http.clean(found.errmsg, token))
+        return found.video_url
+
+    async def _media(self, media_id: str, token: str, keep: Keep) -> MediaFile | MediaAnswer:
+        query = {"access_token": token, "media_id": media_id}
+        async with self._http.download(Call("GET", "/cgi-bin/media/get", query)) as download:
+            answer = download.answer
+            if answer.status != 200:
+                raise PlatformUnavailable(f"WeChat answered HTTP {answer.status}")
+            given = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            if given not in ("application/json", "text/plain"):
+                return await keep(download.chunks, given)
+            body = bytearray()
+            async for chunk in download.chunks:
+                body += chunk
+                if len(body) > MAX_ANSWER_BYTES:
+                    raise PlatformUnavailable("WeChat gave too long an answer")
+            return replace(answer, body=_mend(bytes(body))).read(MediaAnswer)
 
     async def _call(self, call: Call, kind: type[A]) -> A:
         """Call with the token; once more with a new one when the platform rejects it.

@@ -6,7 +6,7 @@ and https://developers.weixin.qq.com/doc/offiaccount/Message_Management/Passive_
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from msgspec import Struct
 
@@ -22,9 +22,18 @@ MAX_FORWARD_DEPTH = 3
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MEDIA = (seg.Image, seg.Voice, seg.Video, seg.File)
+_UPLOADED = (seg.Image, seg.Voice, seg.Video)
 
-Draft: TypeAlias = Text | Link
-"""One platform message: a text that fits, or a link with a title."""
+MediaDraft: TypeAlias = seg.Image | seg.Voice | seg.Video
+Draft: TypeAlias = Text | Link | MediaDraft
+"""One platform message: a text that fits, a link with a title, or a file by its media id."""
+
+MEDIA_TYPES: Mapping[str, tuple[str, ...]] = {
+    "image": ("image/png", "image/jpeg", "image/gif", "image/bmp"),
+    "voice": ("audio/amr", "audio/mpeg"),
+    "video": ("video/mp4",),
+}
+"""What may be uploaded as what. Source: the page of `media/upload`."""
 
 
 class Encoded(Struct, frozen=True):
@@ -37,15 +46,15 @@ class Encoded(Struct, frozen=True):
 def encode_segments(segments: Segments, *, cards: bool = True) -> Encoded:
     """A message → its platform messages, in order. Nothing is dropped silently.
 
-    `cards`: whether a link with a title may be a message of its own; text otherwise. Raises
-    UnsupportedAction for media, BadParams for an empty message.
+    `cards`: whether a link with a title, or a file, may be a message of its own. Raises
+    UnsupportedAction for files otherwise, BadParams for an empty message.
     """
     drafts: list[Draft] = []
     text: list[str] = []
     for segment in segments:
-        if cards and isinstance(segment, Link) and segment.title and segment.url:
+        if cards and _stands_alone(segment):
             drafts += _texts(text)
-            drafts.append(segment)
+            drafts.append(cast("Draft", segment))
             text.clear()
         else:
             text.append(readable(segment))
@@ -55,6 +64,12 @@ def encode_segments(segments: Segments, *, cards: bool = True) -> Encoded:
     cards_sent = {id(draft) for draft in drafts}
     degraded = (_name(s) for s in segments if not isinstance(s, Text) and id(s) not in cards_sent)
     return Encoded(tuple(drafts), tuple(dict.fromkeys(degraded)))
+
+
+def _stands_alone(segment: Segment) -> bool:
+    if isinstance(segment, Link):
+        return bool(segment.title and segment.url)
+    return isinstance(segment, _UPLOADED)
 
 
 def _texts(parts: Sequence[str]) -> list[Text]:
@@ -75,7 +90,8 @@ def readable(segment: Segment, depth: int = 0) -> str:
     """A segment as text that a person understands. Raises UnsupportedAction for media."""
     if isinstance(segment, _MEDIA):
         raise UnsupportedAction(
-            f"a message with {_name(segment)} cannot be sent: media upload is not available yet"
+            f"a message with {_name(segment)} cannot be sent here: pictures, sound and films go out"
+            " by themselves, by the customer-service API, and other files not at all"
         )
     if isinstance(segment, seg.Forward):
         return _forward(segment, depth)
@@ -139,10 +155,17 @@ _READABLE: Mapping[type, Callable[[Any], str]] = {
 }
 
 
-def custom_message(user: str, draft: Draft) -> dict[str, Any]:
-    """A platform message → the body of `message/custom/send`."""
-    if isinstance(draft, Text):
-        return {"touser": user, "msgtype": "text", "text": {"content": draft.text}}
+def custom_message(user: str, draft: Draft, thumbnail: str = "") -> dict[str, Any]:
+    """A platform message → the body of `message/custom/send`; of a file `file` is its media id."""
+    match draft:
+        case Text():
+            return {"touser": user, "msgtype": "text", "text": {"content": draft.text}}
+        case seg.Image() | seg.Voice():
+            kind = _name(draft)
+            return {"touser": user, "msgtype": kind, kind: {"media_id": draft.file}}
+        case seg.Video():
+            film = {"media_id": draft.file, "thumb_media_id": thumbnail, "title": draft.name}
+            return {"touser": user, "msgtype": "video", "video": film}
     article = {
         "title": clean(draft.title),
         "description": clean(draft.content),

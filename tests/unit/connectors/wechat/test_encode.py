@@ -31,12 +31,25 @@ def test_text_of_exactly_the_limit_is_one_part() -> None:
     assert sizes("x" * (MAX_TEXT_BYTES + 1)) == [2048, 1]
 
 
+@pytest.mark.parametrize("media", [Image("a"), Voice("a"), Video("a")])
+def test_a_file_is_a_message_of_its_own(media: Segment) -> None:
+    encoded = encode_segments((Text("before"), media, Text("after")))
+    assert encoded.drafts == (Text("before"), media, Text("after"))
+    assert encoded.degraded == ()
+
+
 @pytest.mark.parametrize("media", [Image("a"), Voice("a"), Video("a"), File("a")])
-@pytest.mark.parametrize("nested", [False, True])
-def test_media_are_refused_whatever_else_is_there(media: Segment, nested: bool) -> None:
-    segment = Forward(nodes=(Node(content=(media,)),)) if nested else media
-    with pytest.raises(UnsupportedAction, match="media upload is not available yet"):
-        encode_segments((Text("before"), segment))
+def test_files_where_they_cannot_be(media: Segment) -> None:
+    nested = Forward(nodes=(Node(content=(media,)),))
+    with pytest.raises(UnsupportedAction, match="cannot be sent here"):
+        encode_segments((Text("before"), nested))
+    with pytest.raises(UnsupportedAction, match="cannot be sent here"):
+        encode_segments((Text("before"), media), cards=False)
+
+
+def test_other_files_cannot_be_sent() -> None:
+    with pytest.raises(UnsupportedAction, match="other files not at all"):
+        encode_segments((File("a"),))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +41,20 @@ async def test_wechatpy_sends_text_and_cards(api: FakeWeChat) -> None:
     text, card = api.sent
     assert text == {"touser": openid, "msgtype": "text", "text": {"content": "你好"}}
     assert card["news"]["articles"][0]["picurl"] == "https://b"
+
+
+async def test_wechatpy_uploads_and_downloads(api: FakeWeChat, tmp_path: Path) -> None:
+    picture = tmp_path / "a.jpg"
+    picture.write_bytes(b"\xff\xd8\xff picture")
+
+    def use(client: Client) -> Any:
+        with picture.open("rb") as file:
+            media_id = client.media.upload("image", file)["media_id"]
+        client.message.send_image("oUser", media_id)
+        return client.media.download(media_id).content
+
+    assert await call(api, use) == picture.read_bytes()
+    assert api.sent[0]["msgtype"] == "image"
 
 
 async def test_wechatpy_reads_users(api: FakeWeChat) -> None:

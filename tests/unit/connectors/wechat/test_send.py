@@ -25,7 +25,7 @@ from onebus.errors import (
 )
 from onebus.event import MessageSent, group_chat, private_chat
 from onebus.ids import ChatId, UserId
-from onebus.segment import Image, Link, Mention, Segment, Text
+from onebus.segment import Link, Mention, Segment, Text
 from onebus.testing.memory import MemoryKit
 
 SEND = "/cgi-bin/message/custom/send"
@@ -70,12 +70,6 @@ async def test_groups_do_not_exist(replicas: Replicas) -> None:
     action = SendMessage(group_chat(ChatId("g")), (Text("x"),))
     with pytest.raises(UnsupportedAction, match="no groups"):
         await replicas.connector().send_message(action)
-
-
-async def test_media_are_refused_before_anything_is_sent(replicas: Replicas) -> None:
-    with pytest.raises(UnsupportedAction, match="media upload is not available yet"):
-        await replicas.connector().send_message(message(Text("a" * 5000), Image("https://a/b")))
-    assert not replicas.api.calls
 
 
 async def test_without_customer_service_nothing_is_pushed(replicas: Replicas) -> None:

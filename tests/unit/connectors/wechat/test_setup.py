@@ -14,8 +14,10 @@ TOKEN = "/cgi-bin/stable_token"
 
 
 def test_capabilities() -> None:
-    actions = ("send_message", "get_user", "get_friends")
-    assert capabilities(Connector) == (*actions, "send:text", "send:link")
+    actions = ("send_message", "get_user", "get_friends", "get_media")
+    shown = ("send:text", "send:link", "send:image", "send:voice", "send:video")
+    limits = ("limit:image:10485760", "limit:voice:2097152", "limit:video:10485760")
+    assert capabilities(Connector) == (*actions, *shown, *limits)
 
 
 async def test_open_says_who_we_are(replicas: Replicas) -> None:
