@@ -19,21 +19,20 @@ path=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
 
 say() { printf 'bases: %s\n' "$*" >&2; }
 
-# A minimal Debian 13 with some packages, in $work/trixie.
-trixie() { # trixie PACKAGES
-  local root=$work/trixie
+# A minimal Debian 13 with some packages, in a directory.
+trixie() { # trixie ROOT PACKAGES
+  local root=$1 log=$1.log
   rm -rf "$root"
-  mkdir -p "$work/debs"
-  debootstrap --variant=minbase --cache-dir="$work/debs" --include="$1" trixie "$root" "${MIRROR:?}" >"$work/debootstrap.log" 2>&1 ||
-    { tail -n 5 "$work/debootstrap.log" >&2; return 1; }
+  debootstrap --variant=minbase --include="$2" trixie "$root" "${MIRROR:?}" >"$log" 2>&1 ||
+    { tail -n 5 "$log" >&2; return 1; }
   # No mirror address and no package cache go into an image.
   : >"$root/etc/apt/sources.list"
   rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/* "$root"/usr/share/{doc,man,locale,info}/*
 }
 
 python_base() {
-  local root=$work/trixie
-  trixie python3,python3-venv,ca-certificates
+  local root=$work/python
+  trixie "$root" python3,python3-venv,ca-certificates
   # The official image has python in /usr/local/bin and lets pip install into it.
   ln -sf /usr/bin/python3 "$root/usr/local/bin/python"
   ln -sf /usr/bin/python3 "$root/usr/local/bin/python3"
@@ -44,8 +43,8 @@ python_base() {
 }
 
 haproxy_base() {
-  local root=$work/trixie
-  trixie haproxy,busybox-static
+  local root=$work/haproxy
+  trixie "$root" haproxy,busybox-static
   ln -s /bin/busybox "$root/usr/local/bin/wget"
   # User, paths, entry point and command of the official image.
   usermod --root "$root" --uid 99 haproxy
@@ -124,7 +123,8 @@ provide() { # provide TAG FUNCTION
 }
 
 mkdir -p "$work"
-provide "$python_tag" python_base
+provide "$haproxy_tag" haproxy_base &
+beside=$!
 provide "$nats_tag" nats_base
-provide "$haproxy_tag" haproxy_base
-rm -rf "$work/debs"
+provide "$python_tag" python_base
+wait "$beside"
