@@ -27,6 +27,14 @@ ROLES = (
     "frontend-ws-reverse",
     "frontend-http-post",
 )
+SPEAKS_TO_NATS = """
+import socket, sys
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)
+s.settimeout(5)
+s.sendall(b"CONNECT {}\\r\\nPING\\r\\n")
+print(b"".join(iter(lambda: s.recv(4096), b"")).decode())
+"""
+"""What NATS says, at an address and port, to somebody who has no password."""
 UP_S = 90.0
 """Within this everything must be healthy."""
 

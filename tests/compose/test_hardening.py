@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 from tests.compose import reach
-from tests.compose.stack import CONFIG, Stack, docker, run_in, running
+from tests.compose.stack import CONFIG, SPEAKS_TO_NATS, Stack, docker, run_in, running
 from tests.e2e.faults.stage import stable_port
 from tests.e2e.processes import Account
 
@@ -38,13 +38,6 @@ SECRETS = {
         "aes_key": "c" * 43,
     },
 }
-SPEAKS_TO_NATS = """
-import socket
-s = socket.create_connection(("nats", 4222), 5)
-s.settimeout(5)
-s.sendall(b"CONNECT {}\\r\\nPING\\r\\n")
-print(b"".join(iter(lambda: s.recv(4096), b"")).decode())
-"""
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +160,7 @@ def test_a_stranger_on_a_network_reaches_what_serves_there(
 
 
 def test_nats_refuses_who_has_no_password(stack: Stack) -> None:
-    answer = run_in(everything(stack)["frontend-http"], SPEAKS_TO_NATS)
+    answer = run_in(everything(stack)["frontend-http"], SPEAKS_TO_NATS, "nats", "4222")
     assert "Authorization Violation" in answer
     assert "PONG" not in answer
 
@@ -196,6 +189,18 @@ def test_each_has_its_own_way_into_nats(stack: Stack) -> None:
     assert {*volumes} == SERVICES - {"gateway"}
     assert len({name for name, _ in volumes.values()}) == len(volumes)
     assert not any(writable for _, writable in volumes.values())
+
+
+def test_frontends_alone_have_the_key_of_addresses_of_files(stack: Stack) -> None:
+    keys = {}
+    for service, container in everything(stack).items():
+        process = Path("/proc", str(stack.inspect(container)["State"]["Pid"]))
+        file = process / "root" / "run" / "key" / "secret_key"
+        if file.exists():
+            keys[service] = file.read_text()
+    assert {*keys} == {service for service in SERVICES if service.startswith("frontend-")}
+    assert len({*keys.values()}) == 1
+    assert all(len(key) >= 32 for key in keys.values())
 
 
 async def test_tokens_are_asked_for_at_every_door(stack: Stack) -> None:
