@@ -55,6 +55,8 @@ RESTRICTED = (
     "can_invite_users",
     "can_pin_messages",
     "can_manage_topics",
+    "can_edit_tag",
+    "can_react_to_messages",
 )
 
 
@@ -68,6 +70,16 @@ def promote(world: World, params: Params) -> Any:
         world.effect(*world.member_change(chat, user, world.bot, "administrator", **rights))
     else:
         world.effect(*world.member_change(chat, user, world.bot, "member"))
+    return True
+
+
+def set_tag(world: World, params: Params) -> Any:
+    chat, user = need_admin(world, params), int(params["user_id"])
+    if world.member(chat, user)["status"] not in ("member", "restricted"):
+        raise bad("user is not a regular member")
+    if not world.member(chat, world.bot).get("can_manage_tags"):
+        raise bad("not enough rights to edit tags")
+    world.effect(*world.member_change(chat, user, world.bot, "member", tag=params["tag"]))
     return True
 
 
@@ -124,6 +136,7 @@ GROUP_METHODS: Mapping[str, Callable[[World, Params], Any]] = {
     "restrictChatMember": restrict,
     "promoteChatMember": promote,
     "setChatAdministratorCustomTitle": custom_title,
+    "setChatMemberTag": set_tag,
     "setChatTitle": chat_setter("title", "title"),
     "setChatPermissions": chat_setter("permissions", "permissions"),
     "leaveChat": leave,

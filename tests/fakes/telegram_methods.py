@@ -224,6 +224,20 @@ def get_chat_member(world: World, params: Params) -> Any:
     return world.member(chat, user)
 
 
+def list_admins(world: World, params: Params) -> Any:
+    chat = chat_of(world, params)
+    if world.chats[chat]["type"] == "private":
+        raise bad("there are no administrators in the private chat")
+    there = ("creator", "administrator")
+    found = (one for key, one in world.members.items() if key[0] == chat)
+    mine = world.bot
+    return [
+        one
+        for one in found
+        if one["status"] in there and (not one["user"]["is_bot"] or one["user"]["id"] == mine)
+    ]
+
+
 def count_members(world: World, params: Params) -> Any:
     chat = chat_of(world, params)
     there = ("creator", "administrator", "member", "restricted")
@@ -273,6 +287,7 @@ METHODS: Mapping[str, Callable[[World, Params], Any]] = {
     "setMessageReaction": react,
     "getChat": get_chat,
     "getChatMember": get_chat_member,
+    "getChatAdministrators": list_admins,
     "getChatMemberCount": count_members,
     "getFile": get_file,
     "answerCallbackQuery": answer_callback,

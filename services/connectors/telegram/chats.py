@@ -79,7 +79,7 @@ def decode_user(user: wire.User) -> User:
 
 
 def decode_sender(message: wire.Message) -> tuple[User, Membership | None]:
-    """Who wrote a message, and what they are in the group, where the message says so.
+    """Who wrote a message, and what they are in the group, as far as the message says so.
 
     Who writes as a chat (an anonymous admin, a channel) has the chat's id and name. An anonymous
     admin signs with their title.
@@ -87,7 +87,8 @@ def decode_sender(message: wire.Message) -> tuple[User, Membership | None]:
     as_chat = message.sender_chat
     if as_chat is None:
         known = message.sender or wire.User(message.chat.id, first_name=message.chat.title)
-        return decode_user(known), None
+        tagged = Membership(title=message.sender_tag) if message.sender_tag else None
+        return decode_user(known), tagged
     user = User(UserId(str(as_chat.id)), as_chat.title or as_chat.username)
     if as_chat.id == message.chat.id:
         return user, Membership("admin", title=message.author_signature)

@@ -29,6 +29,7 @@ OTHER_CONTENT = (
 """Content that the model has no word for; it is kept whole."""
 
 _NOT_CONTENT = re.compile(
+    "reply_to_poll_option_id|guest_bot_caller_user|guest_bot_caller_chat|guest_query_id|"
     "message_id|message_thread_id|direct_messages_topic|from|sender_chat|"
     "sender_boost_count|sender_business_bot|sender_tag|date|business_connection_id|chat|"
     "forward_origin|forward_from|forward_from_chat|forward_from_message_id|"

@@ -9,13 +9,14 @@ from connectors.telegram import wire
 from connectors.telegram.api import BotApi
 from connectors.telegram.chats import Place, decode_user, encode_place, encode_user
 from connectors.telegram.known import Known
-from connectors.telegram.members import decode_membership, is_in
+from connectors.telegram.members import decode_membership, is_in, role_of
 from onebus import action as act
 from onebus.errors import BadParams, NotFound, UnsupportedAction
 from onebus.ids import ChatId, UserId
 
 MIN_MUTE_S = 31
 """A mute of less than 30 s is for ever; the clocks of two machines differ, too."""
+MAX_TITLE = 16
 MAX_MUTE_S = 366 * 86_400 - 60
 MOST_MEMBERS = {"group": 200, "supergroup": 200_000}
 
@@ -31,7 +32,14 @@ _SENDING = (
     "can_send_other_messages",
     "can_add_web_page_previews",
 )
-_OTHER = ("can_change_info", "can_invite_users", "can_pin_messages", "can_manage_topics")
+_OTHER = (
+    "can_react_to_messages",
+    "can_edit_tag",
+    "can_change_info",
+    "can_invite_users",
+    "can_pin_messages",
+    "can_manage_topics",
+)
 _ADMIN_RIGHTS = (
     "can_manage_chat",
     "can_delete_messages",
@@ -41,6 +49,7 @@ _ADMIN_RIGHTS = (
     "can_invite_users",
     "can_pin_messages",
     "can_manage_topics",
+    "can_manage_tags",
 )
 """What an admin gets that a bot makes, of what the bot itself may do."""
 
@@ -62,7 +71,12 @@ class Groups:
 
     async def member(self, action: act.GetMember) -> act.Member:
         """getChatMember; who has left is no member."""
-        member = await self._member(encode_place(action.group), encode_user(action.user))
+        member = await self._api.read(
+            "getChatMember",
+            wire.ChatMember,
+            chat_id=encode_place(action.group).chat,
+            user_id=encode_user(action.user),
+        )
         if not is_in(member):
             raise NotFound("Telegram: they are not in this group")
         return act.Member(decode_user(member.user), decode_membership(member))
@@ -118,15 +132,18 @@ class Groups:
         )
 
     async def set_title(self, action: act.SetTitle) -> None:
-        """setChatAdministratorCustomTitle: of admins that the bot has made, 16 characters."""
-        if len(action.title) > 16:
-            raise BadParams("Telegram: a title has at most 16 characters")
-        await self._api.change(
-            "setChatAdministratorCustomTitle",
-            chat_id=encode_place(action.group).chat,
-            user_id=encode_user(action.user),
-            custom_title=action.title,
-        )
+        """setChatAdministratorCustomTitle for an admin, setChatMemberTag for anybody else."""
+        if len(action.title) > MAX_TITLE:
+            raise BadParams(f"Telegram: a title has at most {MAX_TITLE} characters")
+        place = encode_place(action.group)
+        who = {"chat_id": place.chat, "user_id": encode_user(action.user)}
+        member = await self._api.read("getChatMember", wire.ChatMember, **who)
+        if role_of(member) == "member":
+            await self._api.change("setChatMemberTag", **who, tag=action.title)
+        else:
+            await self._api.change(
+                "setChatAdministratorCustomTitle", **who, custom_title=action.title
+            )
 
     async def rename(self, action: act.RenameGroup) -> None:
         """setChatTitle; of a topic, editForumTopic."""
@@ -158,8 +175,3 @@ class Groups:
             "getChatMember", dict[str, Any], chat_id=place.chat, user_id=me.id
         )
         return {right: fields.get(right) is True for right in _ADMIN_RIGHTS}
-
-    async def _member(self, place: Place, user: int) -> wire.ChatMember:
-        return await self._api.read(
-            "getChatMember", wire.ChatMember, chat_id=place.chat, user_id=user
-        )

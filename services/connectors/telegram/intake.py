@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import reduce
 
+from msgspec.structs import replace
+
 from connectors.telegram.albums import is_of, logged, merged
 from connectors.telegram.api import BotApi
 from connectors.telegram.decode import Context, Inbound, decode_update
@@ -15,7 +17,7 @@ from connectors.telegram.wire import Fields
 from onebus.codec import CodecError
 from onebus.connector import Kit
 from onebus.errors import ActionError
-from onebus.event import Event, RoleChanged
+from onebus.event import Event, MessageReceived, RoleChanged
 
 APPEND_S = 10.0
 
@@ -53,7 +55,8 @@ class Intake:
         if inbound.told_twice and await self._told_to_admin(inbound.events[0]):
             return
         await self._backfill(inbound, timeout_s)
-        await self._append(inbound.events, timeout_s)
+        events = [await self._with_role(event) for event in inbound.events]
+        await self._append(events, timeout_s)
 
     async def take_album(self, album: Sequence[Inbound]) -> None:
         """Log pictures that belong together as one message; some may be in the log already."""
@@ -77,6 +80,17 @@ class Intake:
             await self._api.change("answerCallbackQuery", callback_query_id=inbound.callback)
         except ActionError as error:  # too late, which is harmless
             self._kit.logger.debug("a button was not let go: %s", error)
+
+    async def _with_role(self, event: Event) -> Event:
+        """A group's message with what its sender is there; a member, when Telegram does not say."""
+        if not isinstance(event, MessageReceived) or not event.chat.id.startswith("-"):
+            return event
+        try:
+            there = (await self._known.admins(event.chat)).get(event.sender.id)
+        except ActionError as error:
+            self._kit.logger.debug("who the admins are is not known: %s", error)
+            return event
+        return replace(event, membership=there) if there else event
 
     async def _append(self, events: Sequence[Event], timeout_s: float) -> None:
         for event in events:

@@ -1,27 +1,29 @@
 """What one process knows of people and groups beside what an update says.
 
-Nothing of it would be missed: a username that is not known yet stays text, and whether the bot is
-an admin is asked.
+Nothing of it would be missed: a username that is not known yet stays text, and who is an admin is
+asked again.
 """
 
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from connectors.telegram import wire
 from connectors.telegram.api import BotApi
 from connectors.telegram.decode import convert
-from connectors.telegram.members import role_of
+from connectors.telegram.members import decode_membership
 from onebus.codec import CodecError
 from onebus.errors import BadParams, Forbidden, NotFound
-from onebus.event import Chat
+from onebus.event import Chat, Membership
 from onebus.ids import UserId
 
 MAX_USERS = 20_000
 MAX_CHATS = 5_000
-ADMIN_S = 60.0
-"""For how long an answer about the bot's own role is believed."""
+ADMINS_S = 120.0
+"""For how long a list of admins is believed; changes that the bot is told of come at once."""
+
+Admins: TypeAlias = Mapping[UserId, Membership]
 
 
 class Known:
@@ -32,7 +34,7 @@ class Known:
         self._me = wire.User(bot_id)
         self._by_username: OrderedDict[str, UserId] = OrderedDict()
         self._names: OrderedDict[UserId, str] = OrderedDict()
-        self._admin: OrderedDict[int, tuple[bool, float]] = OrderedDict()
+        self._admins: OrderedDict[int, tuple[Admins, float]] = OrderedDict()
 
     @property
     def usernames(self) -> Mapping[str, UserId]:
@@ -57,26 +59,33 @@ class Known:
                 self._note(body["from"])
 
     async def is_admin(self, chat: Chat) -> bool:
-        """Whether the bot is an admin of a group, as of the last minute. Raises ActionError."""
+        """Whether the bot itself is an admin of a group. Raises ActionError."""
+        return UserId(str(self._me.id)) in await self.admins(chat)
+
+    async def admins(self, chat: Chat) -> Admins:
+        """Who is more than a member in a group, as of the last minutes. Raises ActionError.
+
+        Source: https://core.telegram.org/bots/api#getchatadministrators (without other bots)
+        """
         group = int(chat.parent or chat.id)
-        answer, asked_at_s = self._admin.get(group, (False, 0.0))
-        if not asked_at_s or time.monotonic() - asked_at_s > ADMIN_S:
-            answer = await self._asked(group)
-            _keep(self._admin, group, (answer, time.monotonic()), MAX_CHATS)
-        return answer
+        found, asked_at_s = self._admins.get(group, ({}, 0.0))
+        if not asked_at_s or time.monotonic() - asked_at_s > ADMINS_S:
+            found = await self._asked(group)
+            _keep(self._admins, group, (found, time.monotonic()), MAX_CHATS)
+        return found
 
     def role_changed(self, chat: Chat) -> None:
-        """What was known of the bot's role there is out of date."""
-        self._admin.pop(int(chat.parent or chat.id), None)
+        """What was known of a group's admins is out of date."""
+        self._admins.pop(int(chat.parent or chat.id), None)
 
-    async def _asked(self, group: int) -> bool:
+    async def _asked(self, group: int) -> Admins:
         try:
-            member = await self._api.read(
-                "getChatMember", wire.ChatMember, chat_id=group, user_id=self._me.id
+            admins = await self._api.read(
+                "getChatAdministrators", list[wire.ChatMember], chat_id=group
             )
         except (NotFound, Forbidden, BadParams):  # the bot is no longer there
-            return False
-        return role_of(member) != "member"
+            return {}
+        return {UserId(str(admin.user.id)): decode_membership(admin) for admin in admins}
 
     def _note(self, fields: Any) -> None:
         try:

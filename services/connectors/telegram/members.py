@@ -42,7 +42,7 @@ def decode_membership(member: ChatMember) -> Membership:
     until_s = muted_until_s(member)
     return Membership(
         role_of(member),
-        title=member.custom_title,
+        title=member.title,
         muted_until_s=(until_s or 2**31 - 1) if until_s is not None else 0,
     )
 
@@ -83,8 +83,8 @@ def _changes(update: ChatMemberUpdated, head: dict[str, Any]) -> Iterator[Event]
     user, operator = UserId(str(new.user.id)), UserId(str(update.sender.id))
     if role_of(old) != role_of(new):
         yield ev.RoleChanged(**head, user=user, role=role_of(new))
-    if old.custom_title != new.custom_title:
-        yield ev.TitleChanged(**head, user=user, title=new.custom_title)
+    if old.title != new.title:
+        yield ev.TitleChanged(**head, user=user, title=new.title)
     until_s = muted_until_s(new)
     if until_s == muted_until_s(old):
         return

@@ -109,6 +109,7 @@ class Message(Struct, frozen=True):
     sender: User | None = field(default=None, name="from")
     sender_chat: Chat | None = None
     author_signature: str = ""
+    sender_tag: str = ""
     message_thread_id: int | None = None
     is_topic_message: bool = False
     reply_to_message: dict[str, Any] | None = None
@@ -145,10 +146,16 @@ class ChatMember(Struct, frozen=True):
     status: str
     user: User
     custom_title: str = ""
+    tag: str = ""
     is_anonymous: bool = False
     is_member: bool = False
     can_send_messages: bool = True
     until_date: int = 0
+
+    @property
+    def title(self) -> str:
+        """What stands beside their name: an admin's title, or a member's tag."""
+        return self.custom_title or self.tag
 
 
 class ChatMemberUpdated(Struct, frozen=True):
