@@ -98,10 +98,21 @@ class FakeTelegram:
         async with asyncio.timeout(timeout_s), self._changed:
             await self._changed.wait_for(lambda: not self._queue)
 
+    async def counted(self, method: str, count: int, timeout_s: float = 10) -> None:
+        """Wait until a method was called so often, refused calls included."""
+        async with asyncio.timeout(timeout_s), self._changed:
+            await self._changed.wait_for(lambda: self.counts[method] >= count)
+
     async def polled(self, count: int, timeout_s: float = 15) -> None:
         """Wait until updates have been asked for so often."""
         async with asyncio.timeout(timeout_s), self._changed:
             await self._changed.wait_for(lambda: self._poll >= count)
+
+    async def polled_again(self, timeout_s: float = 15) -> None:
+        """Wait for the next time that updates are asked for, refused ones included."""
+        before = self.counts["getUpdates"]
+        async with asyncio.timeout(timeout_s), self._changed:
+            await self._changed.wait_for(lambda: self.counts["getUpdates"] > before)
 
     def of(self, method: str) -> list[dict[str, Any]]:
         """The parameters of all calls of a method so far."""
@@ -132,7 +143,9 @@ class FakeTelegram:
         if request.match_info["bot"] != f"bot{self.token}":
             return _error(401, "Unauthorized")
         params = await _parameters(request)
-        self.counts[method] += 1
+        async with self._changed:
+            self.counts[method] += 1
+            self._changed.notify_all()
         if self.script[method]:
             code, text, parameters = self.script[method].popleft()
             if code >= 500:
