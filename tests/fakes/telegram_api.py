@@ -8,9 +8,9 @@ https://github.com/tdlib/telegram-bot-api.
 import asyncio
 import json
 from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 from aiohttp import web
@@ -31,6 +31,9 @@ class FakeTelegram:
     `calls` has every call as method and parameters, `sent` the messages that were made. While
     `hang` is cleared an accepted call gets no answer.
     """
+
+    on_send: Callable[[str, str], web.Response | Literal[0] | None] = staticmethod(lambda *_: None)
+    """Asked for each call that would write: a refusal, 0 to cut the connection, or None."""
 
     def __init__(self, token: str = TOKEN, username: str = "onebus_bot") -> None:
         self.token = token
@@ -64,12 +67,16 @@ class FakeTelegram:
         """Answer the next call of a method with an error; 5xx is a page without JSON."""
         self.script[method].append((code, text, parameters))
 
-    async def happen(self, kind: str, body: dict[str, Any], update_id: int | None = None) -> int:
-        """Something happens: an update of this kind, if the bot gets such. Returns its id."""
+    async def happen(self, kind: str, body: dict[str, Any], *, new_kind: bool = False) -> int:
+        """Something happens: an update of this kind, if the bot gets such. Returns its id.
+
+        `new_kind`: of one that came up after the bot last said what it wants.
+        """
         async with self._changed:
-            update_id = self._next_update if update_id is None else update_id
-            self._next_update = update_id + 1
-            if kind in self.allowed if self.allowed else kind not in ON_REQUEST:
+            update_id = self._next_update
+            self._next_update += 1
+            wanted = kind in self.allowed if self.allowed else kind not in ON_REQUEST
+            if wanted or new_kind:
                 self._queue.append({"update_id": update_id, kind: body})
             self._changed.notify_all()
         return update_id
@@ -97,6 +104,11 @@ class FakeTelegram:
         """Wait until the bot has taken every update."""
         async with asyncio.timeout(timeout_s), self._changed:
             await self._changed.wait_for(lambda: not self._queue)
+
+    async def wait_confirmed_up_to(self, update_id: int, timeout_s: float = 15) -> None:
+        """Wait until the bot has taken this update."""
+        async with asyncio.timeout(timeout_s), self._changed:
+            await self._changed.wait_for(lambda: update_id in self.confirmed)
 
     async def counted(self, method: str, count: int, timeout_s: float = 10) -> None:
         """Wait until a method was called so often, refused calls included."""
@@ -141,7 +153,7 @@ class FakeTelegram:
     async def _call(self, request: web.Request) -> web.Response:
         method = request.match_info["method"]
         if request.match_info["bot"] != f"bot{self.token}":
-            return _error(401, "Unauthorized")
+            return error(401, "Unauthorized")
         params = await _parameters(request)
         async with self._changed:
             self.counts[method] += 1
@@ -150,11 +162,18 @@ class FakeTelegram:
             code, text, parameters = self.script[method].popleft()
             if code >= 500:
                 return web.Response(status=code, text="<html>an error page</html>")
-            return _error(code, text, parameters)
+            return error(code, text, parameters)
+        if method.startswith("send"):
+            text = params.get("text", "") or params.get("caption", "")
+            refusal = self.on_send(str(params.get("chat_id")), text)
+            if refusal == 0 and request.transport:
+                request.transport.abort()
+            if isinstance(refusal, web.Response):
+                return refusal
         try:
             result = await self._result(method, params)
         except Refused as refused:
-            return _error(refused.code, refused.text)
+            return error(refused.code, refused.text)
         async with self._changed:
             self.calls.append((method, params))
             self._changed.notify_all()
@@ -265,10 +284,10 @@ class FakeTelegram:
 
     async def _file(self, request: web.Request) -> web.Response:
         if request.match_info["bot"] != f"bot{self.token}":
-            return _error(401, "Unauthorized")
+            return error(401, "Unauthorized")
         found = self.world.file_at(request.match_info["path"])
         if found is None:
-            return _error(404, "Not Found")
+            return error(404, "Not Found")
         return web.Response(body=found.body, content_type="application/octet-stream")
 
 
@@ -299,7 +318,7 @@ def _json(value: dict[str, Any], status: int = 200) -> web.Response:
     return web.json_response(value, status=status)
 
 
-def _error(code: int, text: str, parameters: dict[str, Any] | None = None) -> web.Response:
+def error(code: int, text: str, parameters: dict[str, Any] | None = None) -> web.Response:
     body: dict[str, Any] = {"ok": False, "error_code": code, "description": text}
     if parameters:
         body["parameters"] = parameters

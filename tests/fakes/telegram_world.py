@@ -31,6 +31,11 @@ class StoredFile(NamedTuple):
     body: bytes
 
 
+def id_of_file(kind: str, body: bytes, name: str = "") -> str:
+    """The file_id of a file, another one for each kind."""
+    return "AgAC" + hashlib.sha256(kind.encode() + name.encode() + body).hexdigest()[:32]
+
+
 class World:
     """Everything that the API shows of itself. Times stand still but count on."""
 
@@ -129,9 +134,8 @@ class World:
         return taken
 
     def keep(self, kind: str, body: bytes, name: str = "", content_type: str = "") -> str:
-        """Store a file and give it an id, another one for each kind."""
-        digest = hashlib.sha256(kind.encode() + name.encode() + body).hexdigest()[:32]
-        file_id = f"AgAC{digest}"
+        """Store a file; its id."""
+        file_id = id_of_file(kind, body, name)
         self.files[file_id] = StoredFile(kind, name, content_type, body)
         return file_id
 

@@ -3,7 +3,6 @@
 An update is done when this returns: then Telegram may forget it.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from functools import reduce
 
@@ -23,16 +22,12 @@ APPEND_S = 10.0
 
 
 class Intake:
-    """The updates of one account in one process.
-
-    `ignored` counts, by kind, those that bots never see and those that could not be read.
-    """
+    """The updates of one account in one process."""
 
     def __init__(self, kit: Kit, api: BotApi, known: Known) -> None:
         self._kit = kit
         self._api = api
         self._known = known
-        self.ignored: Counter[str] = Counter()
 
     async def decoded(self, update: Fields) -> Inbound | None:
         """What an update means; None when it cannot be read. Raises ActionError."""
@@ -42,15 +37,14 @@ class Intake:
         try:
             return decode_update(update, context, self._kit.now_ms())
         except CodecError as error:
-            self.ignored["unreadable"] += 1
+            self._kit.ignore("unreadable")
             self._kit.logger.warning("an update could not be read, and is left out: %s", error)
             return None
 
     async def take(self, inbound: Inbound, *, timeout_s: float = APPEND_S) -> None:
         """Log an update. Raises ActionError or BusError: then Telegram has to give it again."""
         if not inbound.events:
-            self.ignored[inbound.kind] += 1
-            self._kit.logger.debug("ignored an update of kind %s", inbound.kind)
+            self._kit.ignore(inbound.kind)
             return
         if inbound.told_twice and await self._told_to_admin(inbound.events[0]):
             return
