@@ -98,8 +98,8 @@ class Writer:
                 self.write(segment.name or "🙂", Mark("custom_emoji", custom_emoji_id=emoji))
             case seg.Link():
                 self._link(segment)
-            case seg.Reply() | seg.Anonymous():
-                pass  # the first is a parameter of the call, the second a wish
+            case seg.Reply():
+                pass  # a parameter of the call
             case _:
                 self.write(_READABLE[type(segment)](segment))
                 return False
@@ -153,6 +153,7 @@ _READABLE: Mapping[type, Callable[[Any], str]] = {
     seg.Card: lambda segment: segment.content,
     seg.Poke: lambda segment: f"[{segment.name or 'poke'}]",
     seg.Rps: lambda segment: f"[{_line('rock paper scissors', segment.result)}]",
+    seg.Anonymous: lambda _: "",
     seg.Shake: lambda _: "[shake]",
     seg.Unknown: lambda segment: f"[{segment.kind}]",
     seg.Location: lambda segment: f"[{_line('location', segment.title, segment.content)}]",
