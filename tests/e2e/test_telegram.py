@@ -21,6 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 BOT = Path(__file__).parent / "bots" / "nonebot_telegram.py"
 ALICE, BOB, CAROL = 7001, 7002, 7003
 GROUP, COURT = -1001234567890, -1001111111111
+PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01" + bytes(64)
 RIGHTS = dict.fromkeys(
     ("can_restrict_members", "can_delete_messages", "can_invite_users", "can_manage_tags"), True
 )
@@ -89,7 +90,8 @@ async def telegram(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Te
                 "poll_timeout_s": 2,
                 "group_messages_per_min": 6000,
             }
-            write_config(path, bus=nats.settings, telegram__my_bot=settings, port=0)
+            shared = {"bus": nats.settings, "secret_key": "secret-key-canary-0123456789abcdef"}
+            write_config(path, telegram__my_bot=settings, port=0, **shared)
             return path
 
         frontends = ("frontend", "http", "ws", "-c", str(config("frontends")))
@@ -142,6 +144,31 @@ async def test_text_both_ways_in_private_and_in_a_group(telegram: Telegram) -> N
     assert (await api.wait_for_sent(3))[2]["text"] == "native"
     await telegram.account.ok("delete_msg", message_id=sent["message_id"])
     assert api.of("deleteMessage")[-1]["chat_id"] == GROUP
+
+
+async def test_pictures_both_ways(telegram: Telegram) -> None:
+    """From Telegram to the bot by a signed address, from the bot's bytes to Telegram."""
+    api, world = telegram.api, telegram.api.world
+    before = len(api.sent)
+    photo = world.keep("photo", PNG + b"a cat")
+    await api.say(GROUP, ALICE, caption="a cat", **world.media("photo", photo))
+    event = await telegram.told("message", "a cat")
+    image, text = event["message"]
+    assert (image["type"], text["data"]["text"]) == ("image", "a cat")
+    url = image["data"]["url"]
+    assert TOKEN not in url
+    async with telegram.account.http.get(url) as response:
+        assert (response.status, response.content_type) == (200, "image/png")
+        assert await response.read() == PNG + b"a cat"
+    found = await telegram.account.ok("get_image", file=image["data"]["file"])
+    assert found["file"]
+    # The bot sends it back by its name, so nothing goes up again.
+    answer = (await api.wait_for_sent(before + 1))[before]
+    assert answer["photo"][-1]["file_id"] == photo
+    await api.say(ALICE, ALICE, "draw")
+    answer = (await api.wait_for_sent(before + 2))[before + 1]
+    assert answer["caption"] == "as you wish"
+    assert world.files[answer["photo"][-1]["file_id"]].body.startswith(PNG[:8])
 
 
 async def happens(telegram: Telegram, kind: str, body: dict[str, Any], text: str) -> dict[str, Any]:
@@ -306,7 +333,8 @@ async def test_a_replica_killed_amid_a_conversation_loses_and_repeats_nothing(
     assert [text for text in logged if text.startswith("line")] == texts
     await raw.close()
     # What was under way at the owner's death is unknown to the bot; nothing is answered twice.
-    answers = [one["text"] for one in await api.wait_for_sent(before + len(texts) - 20)]
-    assert len(answers[before:]) == len(set(answers[before:]))
+    sent = await api.wait_for_sent(before + len(texts) - 20)
+    answers = [one["text"] for one in sent[before:]]
+    assert len(answers) == len(set(answers))
     del telegram.replicas[owner]
     await telegram.start_replica("third")

@@ -254,7 +254,8 @@ def get_file(world: World, params: Params) -> Any:
         file.kind, "bin"
     )
     path = f"{file.kind}s/{params['file_id']}.{suffix}"
-    return world.described(params["file_id"]) | {"file_path": path}
+    root = "/var/lib/telegram-bot-api/" if world.local else ""
+    return world.described(params["file_id"]) | {"file_path": root + path}
 
 
 def answer_callback(world: World, params: Params) -> Any:

@@ -52,6 +52,8 @@ class World:
         self.requests: set[tuple[int, int]] = set()
         self.answered: list[str] = []
         self.now_s = NOW_S
+        self.local = False
+        """Whether files are named by where they lie on the server's disk, as with --local."""
         self._ids: dict[int, int] = defaultdict(int)
         self._effects: list[tuple[str, dict[str, Any]]] = []
         self.user(bot, "Onebus", username=username, is_bot=True)

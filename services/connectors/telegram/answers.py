@@ -22,7 +22,7 @@ from onebus.errors import (
 
 _NOT_FOUND = re.compile(
     r"not found|not_found|invalid user_id|participant_id_invalid|user_id_invalid"
-    r"|message_id_invalid|hide_requester_missing|user_not_participant|wrong file",
+    r"|message_id_invalid|hide_requester_missing|user_not_participant|wrong file|invalid file_id",
     re.IGNORECASE,
 )
 _NOT_ALLOWED = re.compile(

@@ -3,6 +3,7 @@
 It says text back, sends pictures back, lets in who asks, and prints what happens, an event a line.
 """
 
+import base64
 import os
 
 import nonebot
@@ -27,13 +28,21 @@ nonebot.init(
 nonebot.get_driver().register_adapter(Adapter)
 
 
+# A pixel, as a bot makes it: bytes, which the adapter sends as base64.
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
 @on_message().handle()
 async def say_it_back(bot: Bot, event: MessageEvent) -> None:
     print("message", event.model_dump_json(exclude={"original_message"}), flush=True)
     answer = Message(MessageSegment.reply(event.message_id))
     if images := event.message["image"]:
         await bot.send(event, answer + MessageSegment.image(images[0].data["file"]))
-    elif text := event.get_plaintext():
+    elif (text := event.get_plaintext()) == "draw":
+        await bot.send(event, MessageSegment.image(PICTURE) + "as you wish")
+    elif text:
         await bot.send(event, answer + f"you said: {text}")
 
 
