@@ -13,7 +13,7 @@ from onebus import deadline
 from onebus import segment as seg
 from onebus.action import SendMessage
 from onebus.errors import BadParams, NotFound
-from onebus.event import group_chat, private_chat
+from onebus.event import MessageSent, group_chat, private_chat
 from onebus.ids import ChatId, UserId
 from onebus.segment import Segment, Text
 
@@ -59,7 +59,9 @@ async def test_bytes_go_up_as_what_they_are(
     (kept,) = replicas.api.world.files.values()
     assert (kept.kind, kept.body) == (became, body)
     (event,) = replicas.memory.events()
-    shown = event.segments[0]  # type: ignore[union-attr]
+    assert isinstance(event, MessageSent)
+    shown = event.segments[0]
+    assert isinstance(shown, seg.Image | seg.Voice | seg.Video | seg.File)
     assert shown.file.endswith(f".{became}")
 
 
