@@ -3,6 +3,7 @@
 The token is part of every URL; it leaves this module in no error and no log (`onebus.api`).
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
@@ -11,14 +12,14 @@ from aiohttp import FormData
 from msgspec import Struct
 
 from connectors.telegram import wire
-from connectors.telegram.answers import action_error
+from connectors.telegram.answers import Migrated, action_error
 from connectors.telegram.config import Config
 from connectors.telegram.decode import ALLOWED_UPDATES, convert
 from connectors.telegram.wire import Envelope, Fields
-from onebus.api import Answer, Call, Download, Options, Pause
+from onebus.api import Answer, Call, Download, Options, Pause, broken
 from onebus.codec import CodecError, decode, encode
 from onebus.connector import Kit
-from onebus.errors import ActionError, PlatformUnavailable
+from onebus.errors import ActionError
 from onebus.pace import Limits, Rate
 
 T = TypeVar("T")
@@ -28,6 +29,9 @@ BURST = 3
 UPLOAD_S = 115.0
 POLL_MARGIN_S = 10.0
 MAX_UPDATES = 100
+MAX_ANSWER_BYTES = 32 << 20
+"""A hundred updates that are as large as they can be."""
+MAX_MOVED = 1_000
 
 
 class Part(Struct, frozen=True):
@@ -51,34 +55,26 @@ class BotApi:
             "Telegram",
             secrets=tuple(filter(None, (config.token, config.webhook_secret))),
             timeout_s=config.request_timeout_s,
+            max_bytes=MAX_ANSWER_BYTES,
             pause=_pause,
         )
+        self._moved: OrderedDict[str, int] = OrderedDict()
+        """Groups that have become supergroups, and are elsewhere now."""
         self._api = kit.api(
             config.base_url, Limits(account=Rate(config.messages_per_s, 1)), options
         )
 
     async def read(self, method: str, kind: type[T], **params: Any) -> T:
         """Ask for something; nothing is changed by it."""
-        return self._result(await self._api.call(self._call(method, params)), kind)
+        return await self._made(method, params, kind)
 
     async def change(self, method: str, **params: Any) -> None:
         """Change something, which Telegram answers with True."""
-        self._result(await self._api.call(self._call(method, params, writes=True)), bool)
+        await self._made(method, params, bool, writes=True)
 
     async def send(self, method: str, params: Fields, parts: Sequence[Part] = ()) -> Any:
         """Send a message (or an album), with the bytes that go along; answers what was sent."""
-        chat = str(params["chat_id"])
-        call = Call(
-            "POST",
-            self._path(method),
-            json=None if parts else params,
-            data=(lambda: _form(params, parts)) if parts else None,
-            writes=True,
-            chat=chat,
-            rate=self._private if chat.isdigit() else self._group,
-            timeout_s=UPLOAD_S if parts else None,
-        )
-        return self._result(await self._api.call(call), object)
+        return await self._made(method, params, object, writes=True, sends=True, parts=parts)
 
     async def updates(self, offset: int | None, *, wait: bool = True) -> list[dict[str, Any]]:
         """What has happened from this update on, which confirms those before it.
@@ -117,13 +113,49 @@ class BotApi:
     def _path(self, method: str) -> str:
         return f"/bot{self._token}/{method}"
 
-    def _call(self, method: str, params: Fields, *, writes: bool = False) -> Call:
-        return Call("POST", self._path(method), json=params, writes=writes)
+    async def _made(self, method: str, params: Fields, kind: type[T], **more: Any) -> T:
+        """A call, once more where the group turns out to have become a supergroup."""
+        try:
+            call = self._call(method, self._present(params), **more)
+            return self._result(await self._api.call(call), kind)
+        except Migrated as moved:
+            _keep(self._moved, str(params["chat_id"]), moved.to)
+        call = self._call(method, self._present(params), **more)
+        return self._result(await self._api.call(call), kind)
+
+    def _present(self, params: Fields) -> Fields:
+        """The parameters with where the group is now.
+
+        Source: https://core.telegram.org/bots/api#responseparameters, migrate_to_chat_id
+        """
+        moved_to = self._moved.get(str(params.get("chat_id")))
+        return params if moved_to is None else {**params, "chat_id": moved_to}
+
+    def _call(
+        self,
+        method: str,
+        params: Fields,
+        *,
+        writes: bool = False,
+        sends: bool = False,
+        parts: Sequence[Part] = (),
+    ) -> Call:
+        chat = str(params["chat_id"]) if sends else ""
+        return Call(
+            "POST",
+            self._path(method),
+            json=None if parts else params,
+            data=(lambda: _form(params, parts)) if parts else None,
+            writes=writes,
+            chat=chat,
+            rate=self._private if chat.isdigit() else self._group,
+            timeout_s=UPLOAD_S if parts else None,
+        )
 
     def _result(self, answer: Answer, kind: type[T]) -> T:
         envelope = _envelope(answer)
         if envelope is None:  # a page of a proxy; or, with 200, no answer at all
-            raise answer.error() if not answer.ok else _unreadable(answer)
+            raise _unreadable(answer) if answer.ok else answer.error()
         if not envelope.ok:
             raise action_error(envelope, self._api.clean(envelope.description))
         try:
@@ -133,12 +165,14 @@ class BotApi:
         raise error
 
 
+def _keep(table: OrderedDict[str, int], key: str, value: int) -> None:
+    table[key] = value
+    if len(table) > MAX_MOVED:
+        table.popitem(last=False)
+
+
 def _unreadable(answer: Answer) -> ActionError:
-    try:
-        answer.read(Envelope)
-    except ActionError as error:
-        return error
-    return PlatformUnavailable("Telegram gave an answer that cannot be read")
+    return broken(answer.call, "Telegram gave an answer that cannot be read")
 
 
 def _envelope(answer: Answer) -> Envelope | None:

@@ -22,7 +22,7 @@ def decode_text(
     bot (`/help@my_bot`) loses the name: a bot reads `/help`. What would lie outside the text, or
     inside an entity that was made a segment already, is left as text.
     """
-    units = text.encode("utf-16-le")
+    units = text.encode("utf-16-le", "surrogatepass")
     found: list[Segment] = []
     done = 0
     for entity in sorted(entities, key=lambda entity: (entity.offset, -entity.length)):

@@ -1,15 +1,13 @@
 """Messages out: what has to be uploaded, the calls in order, and what the log is told of it."""
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from connectors.telegram.answers import Migrated
 from connectors.telegram.api import BotApi, Part
 from connectors.telegram.chats import Place, encode_place
-from connectors.telegram.decode import Context, decode_sent
+from connectors.telegram.decode import Context, convert, decode_sent
 from connectors.telegram.encode import Draft, Upload, encode_segments, media_in
 from connectors.telegram.known import Known
 from onebus import action as act
@@ -20,8 +18,6 @@ from onebus.errors import ActionError, OutcomeUnknown
 from onebus.event import MessageSent
 from onebus.ids import ChatId, MessageId
 from onebus.segment import Segment, Segments
-
-MAX_MIGRATED = 1_000
 
 
 class Files(Struct, frozen=True):
@@ -38,7 +34,6 @@ class Sender:
         self._kit = kit
         self._api = api
         self._known = known
-        self._migrated: OrderedDict[int | str, int] = OrderedDict()
 
     async def send(self, action: act.SendMessage) -> Sent:
         """Send a message, as several where it must be. Raises ActionError.
@@ -78,32 +73,12 @@ class Sender:
         self, place: Place, draft: Draft, files: Files, context: Context
     ) -> list[MessageSent]:
         parts = [files.parts[field] for field in dict.fromkeys(draft.files)]
-        place = self.present(place)
-        try:
-            answer = await self._api.send(draft.method, place.params() | draft.params, parts)
-        except Migrated as moved:
-            place = self.moved(place, moved)
-            answer = await self._api.send(draft.method, place.params() | draft.params, parts)
+        answer = await self._api.send(draft.method, place.params() | draft.params, parts)
         messages = answer if isinstance(answer, list) else [answer]
         try:
-            return [decode_sent(message, context) for message in messages]
-        except (CodecError, AttributeError) as error:
+            return [decode_sent(convert(message, dict), context) for message in messages]
+        except CodecError as error:
             raise OutcomeUnknown("Telegram took it, and what it says of it is new to us") from error
-
-    def present(self, place: Place) -> Place:
-        """Where a group is now that may have become a supergroup."""
-        return replace(place, chat=self._migrated.get(place.chat, place.chat))
-
-    def moved(self, place: Place, moved: Migrated) -> Place:
-        """Remember that a group has another id.
-
-        Source: https://core.telegram.org/bots/api#responseparameters, migrate_to_chat_id
-        """
-        self._kit.logger.info("the group %s is now the supergroup %s", place.chat, moved.to)
-        self._migrated[place.chat] = moved.to
-        if len(self._migrated) > MAX_MIGRATED:
-            self._migrated.popitem(last=False)
-        return replace(place, chat=moved.to)
 
 
 def _parts(sent: Sequence[MessageSent]) -> list[MessageSent]:
