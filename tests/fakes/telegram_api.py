@@ -6,10 +6,10 @@ https://github.com/tdlib/telegram-bot-api.
 """
 
 import asyncio
+import contextlib
 import json
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import aiohttp
@@ -110,6 +110,11 @@ class FakeTelegram:
         async with asyncio.timeout(timeout_s), self._changed:
             await self._changed.wait_for(lambda: update_id in self.confirmed)
 
+    async def delivered_in_vain(self, timeout_s: float = 15) -> None:
+        """Wait until a call of the webhook had no answer, or another one than 200."""
+        async with asyncio.timeout(timeout_s), self._changed:
+            await self._changed.wait_for(lambda: any(status != 200 for status in self.deliveries))
+
     async def counted(self, method: str, count: int, timeout_s: float = 10) -> None:
         """Wait until a method was called so often, refused calls included."""
         async with asyncio.timeout(timeout_s), self._changed:
@@ -130,7 +135,7 @@ class FakeTelegram:
         """The parameters of all calls of a method so far."""
         return [params for name, params in self.calls if name == method]
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def serve(self) -> AsyncIterator["FakeTelegram"]:
         """Listen on a free loopback port; `base` is the URL to configure."""
         application = web.Application(client_max_size=60 << 20)
@@ -141,13 +146,14 @@ class FakeTelegram:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         self.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        delivering = asyncio.ensure_future(self._deliver())
         try:
-            async with asyncio.TaskGroup() as group:
-                delivering = group.create_task(self._deliver())
-                yield self
-                delivering.cancel()
+            yield self
         finally:
             self.hang.set()
+            delivering.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await delivering
             await runner.cleanup()
 
     async def _call(self, request: web.Request) -> web.Response:
@@ -257,7 +263,9 @@ class FakeTelegram:
                     await self._changed.wait_for(lambda: self.webhook and self._queue)
                     update = self._queue[0]
                 status, answer = await self._post(http, update)
-                self.deliveries.append(status)
+                async with self._changed:
+                    self.deliveries.append(status)
+                    self._changed.notify_all()
                 if status != 200:
                     await asyncio.sleep(retry_s)
                     retry_s = min(2 * retry_s, MAX_RETRY_S)
