@@ -47,7 +47,10 @@ def _recalled(event: ev.MessageRecalled, view: View) -> Fields | None:
         return None
     who = _user(event.sender, view)
     if event.chat.kind == "private":
-        return _notice("friend_recall", user_id=who, message_id=message_id)
+        # Not in the standard: whose chat it is, where the account's own id does not say it.
+        own = event.sender == view.self_user
+        where = {"target_id": view.numbers.users[UserId(event.chat.id)]} if own else {}
+        return _notice("friend_recall", user_id=who, **where, message_id=message_id)
     operator = _user(event.operator, view) or who
     return _notice(
         "group_recall",
