@@ -5,7 +5,7 @@ Every event is recognized as what it is, and every action that a framework model
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from tests.e2e.clients.calls import EXTENDED, STANDARD, Asked
-from tests.e2e.clients.happenings import HAPPENINGS, Happening
+from tests.e2e.clients.happenings import Happening
 from tests.e2e.clients.launch import (
     AIOCQHTTP,
     IMHELPER,
@@ -28,14 +28,13 @@ from tests.e2e.clients.launch import (
     settings_of,
     start,
 )
+from tests.e2e.clients.plays import ASYNC, calls_all, check_effects, plays_all, restarts
 from tests.e2e.clients.stage import Stage
 from tests.e2e.processes import Account, Running, free_port, onebus, write_config
 
 from frontends.onebot_v11.action import ACTIONS
 
 UNKNOWN_ACTION = 1404
-ASYNC = 1
-"""Koishi takes the standard's own answer to what runs on for a failure."""
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -91,76 +90,6 @@ async def client(request: pytest.FixtureRequest, up: Up) -> AsyncIterator[Stage]
         await running.kill()  # a server of its own may wait for its connections for ever
 
 
-async def plays_all(client: Stage, kind: Callable[[Happening], str]) -> None:
-    """Everything happens, and is recognized with the right fields."""
-    await client.post("groups", {"group": "den", "anonymous": True})
-    for happening in HAPPENINGS:
-        if wanted := kind(happening):
-            await client.sees(happening, wanted)
-        else:
-            await client.does(happening)
-
-
-async def prepare(client: Stage) -> None:
-    """The hall and the loft, and whatever calls need that only a platform can give."""
-    for user in ("ann", "bob", "cat"):
-        await client.post("groups/hall/members", {"user": user})
-    await client.happen(type="role_changed", group="hall", user=client.name, role="owner")
-    await client.post("groups/loft/members", {"user": "ann"})
-    await client.post("groups", {"group": "hall", "anonymous": True})
-    await client.post(
-        "messages", {"user": "bob", "group": "hall", "message": "boo", "anonymous": True}
-    )
-    client.given["mask"] = (await client.group("hall"))["masks"][0]["flag"]
-    asks = {"friend": {"type": "friend_requested", "user": "fay"}}
-    asks["add"] = {"type": "group_requested", "user": "gus", "group": "hall", "kind": "add"}
-    for kind, body in asks.items():
-        client.given[kind] = (await client.happen(**body))["flag"]
-    said = [{"type": "node", "data": {"name": "Ann", "uin": "ann", "content": "made up"}}]
-    sent = await client.account.ok("send_group_forward_msg", group_id="hall", messages=said)
-    client.given["forward"] = sent["forward_id"]
-
-
-async def calls_all(client: Stage, *plan: Asked) -> None:
-    """All of it succeeds, and reads are what they are over HTTP."""
-    await prepare(client)
-    for asked in plan:
-        answer = await client.calls(asked)
-        assert "failed" not in answer, (asked, answer)
-        if asked.action.startswith(("get_", "can_")):
-            params = await client.numbered(asked.params)
-            read = await client.account.ok(asked.action, **params)
-            one_of = read.values() if client.name in KOISHI and isinstance(read, dict) else ()
-            assert answer["data"] in (read, *one_of), asked
-
-
-async def restarts(client: Stage, up: Up) -> None:
-    """The account goes and comes back. The standard's answer to this is always `async`."""
-    before = len(up.process.lines)
-    answer = await client.calls(Asked("set_restart", {"delay": 0}))
-    assert answer.get("failed") == (ASYNC if client.name == "koishi_reverse" else None)
-    await up.process.says(f"[sandbox.{client.name}] online as", after=before)
-
-
-async def check_effects(client: Stage) -> None:
-    """What the actions of the standard did to the platform."""
-    hall = await client.group("hall")
-    assert (hall["name"], hall["muted"], hall["anonymous"]) == ("The hall", True, False)
-    assert hall["refused"] == ["cat"]
-    assert hall["members"].keys() == {"ann", "bob", client.name}
-    bob = hall["members"]["bob"]
-    assert (bob["role"], bob["card"], bob["title"]) == ("admin", "Bobby", "Sir")
-    assert bob["muted_until"] > 0
-    assert hall["masks"][0]["muted_until"] > 0
-    assert client.name not in (await client.group("loft"))["members"]
-    fay = await client.person("fay")
-    assert (fay["friend"], fay["remark"]) == (True, "pal")
-    assert (await client.person("ann"))["likes"] == 2
-    assert await client.answered("gus") == ("refused", "full")
-    account = (await client.state())["account"]
-    assert (account["restarts"], account["caches_cleared"]) == (1, 1)
-
-
 def modelled(module: str, stub: str) -> set[str]:
     """The actions that a Python framework has typed methods for."""
     spec = find_spec(module)
@@ -206,7 +135,7 @@ async def test_nonebot2_calls_everything(client: Stage, up: Up) -> None:
     actions = modelled("nonebot.adapters.onebot.v11", "bot.pyi")
     assert actions == {asked.action for asked in STANDARD} | {"set_restart"}
     await calls_all(client, *STANDARD)
-    await restarts(client, up)
+    await restarts(client, up.process)
     await check_effects(client)
 
 
@@ -262,7 +191,7 @@ async def test_aiocqhttp_calls_everything(client: Stage, up: Up) -> None:
         "set_restart"
     }
     await calls_all(client, *STANDARD)
-    await restarts(client, up)
+    await restarts(client, up.process)
     await check_effects(client)
 
 
@@ -290,7 +219,7 @@ async def test_koishi_calls_everything(client: Stage, up: Up) -> None:
     for action in models.keys() - ACTIONS.keys():
         assert (await client.calls(Asked(action)))["failed"] == UNKNOWN_ACTION
     await calls_all(client, *plan)
-    await restarts(client, up)
+    await restarts(client, up.process)
     await check_effects(client)
 
 

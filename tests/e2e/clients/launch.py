@@ -30,10 +30,11 @@ class Client(NamedTuple):
     base: str
     self_id: int
     port: int
+    platform: str = "sandbox"
 
     def url(self, scheme: str) -> str:
         """Where onebus offers the account."""
-        return f"{scheme}{self.base.removeprefix('http')}/sandbox/{self.name}/onebot/v11"
+        return f"{scheme}{self.base.removeprefix('http')}/{self.platform}/{self.name}/onebot/v11"
 
 
 async def start(client: Client) -> Running:
