@@ -27,6 +27,7 @@ from onebus.errors import (
     OutcomeUnknown,
     PlatformUnavailable,
 )
+from onebus.waiting import at_most
 
 MAX_FRAME_BYTES = 64 << 20
 CLOSE_S = 2.0
@@ -93,8 +94,8 @@ class Link:
             await self._over.wait()
             for task in tasks:
                 task.cancel()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._inbox.empty(), LEFTOVER_S)
+        async with at_most(LEFTOVER_S):
+            await self._inbox.empty()
 
     async def call(self, action: str, params: Fields, *, writes: bool) -> Reply:
         """Send a call and wait for its answer. Raises PlatformUnavailable or OutcomeUnknown."""

@@ -18,6 +18,7 @@ from connectors.onebot11.link import CLOSE_S, MAX_FRAME_BYTES, Link, Sockets
 from onebus.connector import Kit
 from onebus.errors import NotReady, OnebusError, PlatformUnavailable
 from onebus.listener import json_error
+from onebus.waiting import at_most
 
 PATH = "/ws"
 ROLES = ("universal", "api", "event")
@@ -95,8 +96,9 @@ class Reverse:
         return ws
 
     async def _hang_up(self, ws: web.WebSocketResponse) -> None:
-        with contextlib.suppress(ConnectionError, TimeoutError):
-            await asyncio.wait_for(ws.close(), CLOSE_S)
+        with contextlib.suppress(ConnectionError):
+            async with at_most(CLOSE_S):
+                await ws.close()
         if over := self._open.get(ws):
             over.set()
 
