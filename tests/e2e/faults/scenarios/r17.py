@@ -5,8 +5,9 @@ import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from tests.e2e.faults.native_ids import NativeId, fingerprint, native_ids
 from tests.e2e.faults.report import Row
@@ -15,11 +16,15 @@ from tests.e2e.nats_server import NatsServer, nats_server
 
 from onebus.bucket import Bucket
 from onebus.bus import Bus
+from onebus.errors import BusTimeout
 from onebus.idmap import AT_ONCE, IdMap, Kind
+
+T = TypeVar("T")
 
 SAFE = (1 << 53) - 1
 OTHER_PROCESS_S = 120
 BATCH = 5_000
+TRIES = 5
 NOT_POWER = "2m"
 """A killed process takes nothing from the disk's cache with it, and a million syncs take long."""
 
@@ -89,7 +94,9 @@ async def _numbers(ids: IdMap, natives: Iterable[NativeId]) -> dict[NativeId, in
     found: dict[NativeId, int] = {}
     for (scope, kind), names in _by_scope(natives).items():
         for first in range(0, len(names), BATCH):
-            batch = await ids.numbers(scope, kind, names[first : first + BATCH])
+            batch = await _patiently(
+                partial(ids.numbers, scope, kind, names[first : first + BATCH])
+            )
             found |= {NativeId(scope, kind, name): number for name, number in batch.items()}
     return found
 
@@ -100,9 +107,20 @@ async def _led_back(ids: IdMap, given: dict[NativeId, int]) -> int:
     count = 0
     for first in range(0, len(pairs), AT_ONCE):
         batch = pairs[first : first + AT_ONCE]
-        found = await asyncio.gather(*(ids.native(n.scope, n.kind, number) for n, number in batch))
+        asks = (partial(ids.native, n.scope, n.kind, number) for n, number in batch)
+        found = await asyncio.gather(*(_patiently(ask) for ask in asks))
         count += sum(name == n.id for name, (n, _) in zip(found, batch, strict=True))
     return count
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask again, as every caller does, when NATS takes too long: with a million keys it may."""
+    for _ in range(TRIES):
+        try:
+            return await ask()
+        except BusTimeout:
+            continue
+    return await ask()
 
 
 def _by_scope(natives: Iterable[NativeId]) -> dict[tuple[str, Kind], list[str]]:
