@@ -105,15 +105,16 @@ def decode_sent(raw: Fields, context: Context) -> MessageSent:
     return MessageSent(**_message_fields(convert(raw, wire.Message), raw, context))
 
 
-def decode_edited(raw: Fields, context: Context) -> ev.MessageEdited:
-    """A message of our own after we gave it new words. Raises CodecError."""
-    message = convert(raw, wire.Message)
-    fields = _message_fields(message, raw, context)
-    edited_at_s = message.edit_date or message.date
+def decode_edited(raw: Fields, context: Context, now_ms: int) -> ev.MessageEdited:
+    """A message of our own after we gave it new words. Raises CodecError.
+
+    Telegram's own time of an edit is in seconds, in which a message may be edited twice.
+    """
+    fields = _message_fields(convert(raw, wire.Message), raw, context)
     return ev.MessageEdited(
         account=context.account,
-        id=f"own-{edited_at_s}",
-        time_ms=edited_at_s * 1000,
+        id=f"own-{now_ms}",
+        time_ms=now_ms,
         chat=fields["chat"],
         message=fields["message"],
         editor=fields["sender"],

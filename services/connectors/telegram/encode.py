@@ -23,6 +23,8 @@ MAX_CAPTION_UNITS = 1024
 MAX_ALBUM = 10
 MAX_PHOTO_BYTES = 10 << 20
 MAX_FORWARD_DEPTH = 3
+MAX_DRAFTS = 20
+"""Telegram takes no more in a minute in a group, so a longer message could only go out in part."""
 
 MediaSegment: TypeAlias = seg.Image | seg.Voice | seg.Video | seg.File
 _PHOTOS = frozenset({"image/jpeg", "image/png", "image/webp"})
@@ -104,7 +106,8 @@ def encode_segments(
     """A message → the calls that send it. Nothing is dropped silently.
 
     `uploads` has what `media_in` found, `names` who is who. Words go below (or above) the first
-    picture if they fit there. Raises BadParams for an empty message.
+    picture if they fit there. Raises BadParams for an empty message,
+    or one that would be too many.
     """
     writer = _Writer(uploads, names)
     for segment in segments:
@@ -112,6 +115,8 @@ def encode_segments(
     drafts = list(_drafts(_arranged(writer.finished())))
     if not drafts:
         raise BadParams("the message is empty")
+    if len(drafts) > MAX_DRAFTS:
+        raise BadParams(f"it would be {len(drafts)} messages; {MAX_DRAFTS} are the most")
     drafts[0] = _answering(drafts[0], segments)
     return Encoded(tuple(drafts), tuple(dict.fromkeys(writer.degraded)))
 

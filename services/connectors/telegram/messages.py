@@ -4,6 +4,7 @@ Telegram tells a bot nothing of its own doings, so what is taken back or edited 
 """
 
 import contextlib
+from collections.abc import Iterator
 
 from connectors.telegram.answers import Unchanged
 from connectors.telegram.api import BotApi
@@ -13,6 +14,7 @@ from connectors.telegram.encode import MediaSegment, encode_edit
 from connectors.telegram.known import Known
 from onebus import action as act
 from onebus.connector import Kit
+from onebus.errors import BusError, RateLimited
 from onebus.event import Chat, MessageRecalled
 from onebus.ids import ChatId, MessageId, UserId
 from onebus.segment import Segments
@@ -40,8 +42,9 @@ class Messages:
         for start in range(0, len(numbers) if len(numbers) > 1 else 0, MAX_AT_ONCE):
             some = numbers[start : start + MAX_AT_ONCE]
             await self._api.change("deleteMessages", chat_id=chat, message_ids=some)
-        for message in messages:
-            await self._recalled(action.chat, message)
+        with self._done():
+            for message in messages:
+                await self._recalled(action.chat, message)
 
     async def edit(self, action: act.EditMessage) -> None:
         """editMessageText, or editMessageCaption where the message is a file."""
@@ -51,7 +54,9 @@ class Messages:
         context = Context(self._kit.account, await self._known.me(), self._known.usernames)
         with contextlib.suppress(Unchanged):
             answer = await self._api.send(draft.method, {"chat_id": chat} | draft.params)
-            await self._kit.append(decode_edited(convert(answer, dict), context))
+            with self._done():
+                edited = decode_edited(convert(answer, dict), context, self._kit.now_ms())
+                await self._kit.append(edited)
 
     async def pin(self, action: act.PinMessage) -> None:
         """pinChatMessage or unpinChatMessage; nobody is notified."""
@@ -83,16 +88,23 @@ class Messages:
         me = UserId(str((await self._known.me()).id))
         found = await self._kit.log.of_message(self._kit.account, chat, message)
         sender = getattr(found.event, "sender", None) if found else None
-        await self._kit.append(
-            MessageRecalled(
-                account=self._kit.account,
-                time_ms=self._kit.now_ms(),
-                chat=chat,
-                message=message,
-                sender=sender.id if sender else me,
-                operator=me,
-            )
+        event = MessageRecalled(
+            account=self._kit.account,
+            time_ms=self._kit.now_ms(),
+            chat=chat,
+            message=message,
+            sender=sender.id if sender else me,
+            operator=me,
         )
+        await self._kit.append(event)
+
+    @contextlib.contextmanager
+    def _done(self) -> Iterator[None]:
+        """A log that refuses does not undo what Telegram did."""
+        try:
+            yield
+        except (BusError, RateLimited) as error:
+            self._kit.logger.error("done, but not logged: %s", error)
 
 
 def encode_reaction(emoji: str) -> dict[str, str]:

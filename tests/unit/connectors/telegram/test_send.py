@@ -11,6 +11,7 @@ from onebus import segment as seg
 from onebus.action import SendMessage
 from onebus.errors import (
     BadParams,
+    BusUnavailable,
     Forbidden,
     NotFound,
     OutcomeUnknown,
@@ -173,6 +174,24 @@ async def test_an_edit_of_our_own(replicas: Replicas) -> None:
     assert (event.message, plain_text(event.segments)) == (sent.message, "new")
     with pytest.raises(UnsupportedAction):
         await connector.edit_message(act.EditMessage(PRIVATE, sent.message, (seg.Image("x.png"),)))
+
+
+async def test_a_message_that_could_only_go_out_in_part_is_refused(replicas: Replicas) -> None:
+    with pytest.raises(BadParams, match="it would be 21 messages; 20 are the most"):
+        await replicas.connector().send_message(say("x" * (4096 * 20 + 1)))
+    assert replicas.api.sent == []
+
+
+async def test_what_is_done_and_cannot_be_logged_is_done(replicas: Replicas) -> None:
+    connector = replicas.connector()
+    sent = await connector.send_message(say("rash"))
+
+    async def refuse(*_: object, **__: object) -> int:
+        raise BusUnavailable("no connection to NATS")
+
+    connector.kit.append = refuse  # type: ignore[method-assign]
+    await connector.recall_message(act.RecallMessage(PRIVATE, sent.message))
+    assert replicas.api.of("deleteMessage")
 
 
 async def test_reactions_and_pins(replicas: Replicas) -> None:
