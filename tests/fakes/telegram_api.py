@@ -47,6 +47,8 @@ class FakeTelegram:
         self.webhook: dict[str, Any] = {}
         self.deliveries: list[int] = []
         """The status of each call of the webhook."""
+        self.unmeasured: list[str] = []
+        """Calls that did not say how long they are."""
         self.allowed: list[str] = []
         self.confirmed: list[int] = []
         self._queue: list[dict[str, Any]] = []
@@ -161,6 +163,8 @@ class FakeTelegram:
         if request.match_info["bot"] != f"bot{self.token}":
             return error(401, "Unauthorized")
         params = await _parameters(request)
+        if request.content_length is None and request.method == "POST":
+            self.unmeasured.append(method)
         async with self._changed:
             self.counts[method] += 1
             self._changed.notify_all()

@@ -4,7 +4,7 @@ The token is part of every URL; it leaves this module in no error and no log (`o
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
@@ -20,6 +20,8 @@ from onebus.api import Answer, Call, Download, Options, Pause, broken
 from onebus.codec import CodecError, decode, encode
 from onebus.connector import Kit
 from onebus.errors import ActionError
+from onebus.media import Media
+from onebus.media_http import MediaBody
 from onebus.pace import Limits, Rate
 
 T = TypeVar("T")
@@ -35,12 +37,10 @@ MAX_MOVED = 1_000
 
 
 class Part(Struct, frozen=True):
-    """Bytes that go along with a call; `chunks` gives them anew for each attempt."""
+    """A file that goes along with a call; it is read anew for each attempt."""
 
     field: str
-    name: str
-    content_type: str
-    chunks: Callable[[], Any]
+    media: Media
 
 
 class BotApi:
@@ -201,7 +201,5 @@ def _form(params: Mapping[str, Any], parts: Sequence[Part]) -> FormData:
     for name, value in params.items():
         form.add_field(name, value if isinstance(value, str) else encode(value).decode())
     for part in parts:
-        form.add_field(
-            part.field, part.chunks(), filename=part.name, content_type=part.content_type
-        )
+        form.add_field(part.field, MediaBody(part.media), filename=part.media.name)
     return form

@@ -66,7 +66,7 @@ class Sender:
             media = await self._kit.media.open(segment)
             field = f"file{len(parts)}"
             uploads[segment] = Upload(field, media.content_type, media.size_bytes)
-            parts[field] = Part(field, media.name, media.content_type, media.chunks)
+            parts[field] = Part(field, media)
         return Files(uploads, parts)
 
     async def _call(

@@ -58,6 +58,7 @@ async def test_bytes_go_up_as_what_they_are(
     assert call["caption"] == "look"
     (kept,) = replicas.api.world.files.values()
     assert (kept.kind, kept.body) == (became, body)
+    assert replicas.api.unmeasured == []
     (event,) = replicas.memory.events()
     assert isinstance(event, MessageSent)
     shown = event.segments[0]
