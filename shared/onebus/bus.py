@@ -33,6 +33,7 @@ PING_INTERVAL_S = 5
 WATCHDOG_S = 5
 CONNECT_TIMEOUT_S = 3
 DRAIN_S = 2
+BULK = 3
 WRONG_LAST_SEQUENCE = 10071
 NOT_FOUND_CODES = frozenset({10014, 10037, 10059})  # consumer, message, stream not found
 
@@ -91,6 +92,9 @@ class Bus:
         self.prefix = options.prefix
         self.name = name
         self.ready = asyncio.Event()
+        self.bulk = asyncio.Semaphore(BULK)
+        """Held for each large message: on one connection they go one after the other, and what is
+        small and urgent must not wait for many of them."""
         self._client = TlsClient() if options.encrypted else Client()
         self._on_ready: list[Callable[[], None]] = []
         self._group = asyncio.TaskGroup()

@@ -60,7 +60,8 @@ class Writer:
 
     async def write(self, chunk: bytes) -> None:
         """Store the next chunk. Raises BusError."""
-        self._last = await stored(partial(self._attempt, chunk))
+        async with self._bus.bulk:
+            self._last = await stored(partial(self._attempt, chunk))
         if self.count % MARK_EVERY == 0:
             self.marks.append(self._last)
         self.head = self.head or chunk
@@ -127,7 +128,8 @@ class Chunks:
         deadline, backoff = time.monotonic() + READ_S, Backoff(0.02, 0.5)
         while True:
             try:
-                return await self._next()
+                async with self._bus.bulk:
+                    return await self._next()
             except (BusUnavailable, BusTimeout, NoResponders, StoreRefused) as error:
                 await self._drop()
                 lasting = isinstance(error, StoreRefused) and error.code not in TRANSIENT
