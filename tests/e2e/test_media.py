@@ -3,20 +3,22 @@
 import base64
 import io
 import json
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import aiohttp
 import pytest
 import pytest_asyncio
 import yaml
-from tests.e2e.processes import Account, onebus, write_config
+from tests.e2e.processes import Account, onebus, spawn, write_config
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+BOTS = Path(__file__).parent / "bots"
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -83,34 +85,46 @@ async def shown(up: Up, user: str) -> bytes:
     """The picture that the page shows last."""
     message = (await up.account.messages(user=user))[-1]
     url = message["message"][-1]["data"]["url"]
-    async with up.http.get(f"{up.account.sandbox}/{url}") as response:
+    async with up.http.get(urljoin(f"{up.account.sandbox}/", url)) as response:
         assert response.status == 200
         return await response.read()
 
 
-@pytest.mark.parametrize("form", ["base64", "url-safe", "data", "path", "file", "received"])
-async def test_what_a_bot_sends_is_on_the_page(up: Up, form: str) -> None:
+FORMS = ("base64", "url-safe", "data", "path", "file", "http", "received")
+"""In the standard's table are base64, file, http and the name of what was received."""
+SOUND = b"#!AMR\n" + bytes(range(256))
+FILM = b"\0\0\0\x18ftypmp42" + bytes(range(256))
+
+
+@pytest.mark.proves(550, 551)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("kind", "data"), [("image", PNG), ("record", SOUND), ("video", FILM)], ids=lambda x: str(x)[:6]
+)
+async def test_what_a_bot_sends_is_on_the_page(up: Up, kind: str, data: bytes, form: str) -> None:
+    """Source: checklist 550-551, message/segment.md:95."""
+    (up.root / f"a b.{kind}").write_bytes(data)
+    uploaded = await upload(up, data, f"a.{kind}", "application/octet-stream")
     files = {
-        "base64": f"base64://{base64.b64encode(PNG).decode()}",
-        "url-safe": f"base64://{base64.urlsafe_b64encode(PNG).decode().rstrip('=')}",
-        "data": f"data:image/png;base64,{base64.b64encode(PNG).decode()}",
-        "path": f"{up.root}/a b.png",
-        "file": f"file://{up.root}/a%20b.png",
-        "received": (await upload(up, PNG))["file"],
+        "base64": f"base64://{base64.b64encode(data).decode()}",
+        "url-safe": f"base64://{base64.urlsafe_b64encode(data).decode().rstrip('=')}",
+        "data": f"data:image/png;base64,{base64.b64encode(data).decode()}",
+        "path": f"{up.root}/a b.{kind}",
+        "file": f"file://{up.root}/a%20b.{kind}",
+        "http": f"{up.account.sandbox}/{uploaded['url']}",
+        "received": uploaded["file"],
     }
-    user = f"bot-{form}"
-    sent = await up.account.ok(
-        "send_private_msg",
-        user_id=user,
-        message=[{"type": "image", "data": {"file": files[form]}}],
-    )
-    assert await shown(up, user) == PNG
+    user = f"bot-{kind}-{form}"
+    segment = {"type": kind, "data": {"file": files[form]}}
+    sent = await up.account.ok("send_private_msg", user_id=user, message=[segment])
+    assert await shown(up, user) == data
     message = await up.account.ok("get_msg", message_id=sent["message_id"])
-    data = message["message"][0]["data"]
-    assert "base64" not in json.dumps(message)
-    async with up.http.get(data["url"]) as response:
-        assert await response.read() == PNG
-    assert data["file_size"] == str(len(PNG))
+    assert base64.b64encode(data).decode() not in json.dumps(message)
+    seen = message["message"][0]["data"]
+    async with up.http.get(seen["url"]) as response:
+        assert await response.read() == data
+    if form != "http":  # the sandbox shows what is on the web from there
+        assert seen["file_size"] == str(len(data))
 
 
 @pytest.mark.parametrize(
@@ -303,3 +317,23 @@ async def test_multipart_bodies_that_are_none(up: Up) -> None:
             assert response.status in (200, 400), response.status
             text = await response.text()
             assert "failed" in text or "error" in text
+
+
+async def test_nonebot_loads_a_picture_and_sends_it_back(up: Up) -> None:
+    """`MessageSegment.image(bytes)` is what its authors write."""
+    url = f"ws{up.account.base.removeprefix('http')}/onebot/v11"
+    script = str(BOTS / "nonebot_pictures.py")
+    picture = PNG + bytes(300_000)
+    bot = await spawn("nonebot", sys.executable, script, env={"ONEBOT_WS_URL": url})
+    try:
+        await bot.says("connected")
+        await up.account.say(
+            [{"type": "image", "data": {"file": (await upload(up, picture))["file"]}}], user="nora"
+        )
+        found = await up.account.wait_for_messages(2, user="nora")
+        text, image = found[-1]["message"]
+        assert text["data"]["text"] == f"{len(picture)} bytes: "
+        assert image["type"] == "image"
+        assert await shown(up, "nora") == picture
+    finally:
+        await bot.kill()
