@@ -1,4 +1,4 @@
-"""sandbox → onebus A → onebus B → a bot, while A is killed under load: nothing lost or doubled.
+"""sandbox → onebus A → onebus B → a bot, while A or half of B is killed: nothing lost or doubled.
 
 A keeps what happens in its log. B says which of it came last (forward WebSocket), or A knows what B
 has taken (reverse WebSocket, HTTP POST); what comes twice all the same is one entry at B.
@@ -6,12 +6,24 @@ has taken (reverse WebSocket, HTTP POST); what comes twice all the same is one e
 
 import asyncio
 import contextlib
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from tests.e2e.processes import BIN, Account, Bot, Running, free_port, onebus, spawn, write_config
+from tests.e2e.nats_server import nats_server
+from tests.e2e.processes import (
+    BIN,
+    READY_S,
+    Account,
+    Bot,
+    Running,
+    free_port,
+    onebus,
+    spawn,
+    write_config,
+)
 
 TOKEN, SECRET = "upstream-token-canary", "upstream-secret-canary"
 GROUPS = ("hall", "yard", "pier")
@@ -135,3 +147,62 @@ async def test_a_killed_upstream_loses_and_doubles_nothing(way: str, tmp_path: P
             await bot.close()
     finally:
         await upstream.stop()
+
+
+async def owner(replicas: list[Running]) -> Running:
+    """The replica of B that serves the account."""
+    async with asyncio.timeout(READY_S):
+        while True:
+            for replica in replicas:
+                if any("online as" in line for line in replica.lines):
+                    return replica
+            await asyncio.sleep(0.05)
+
+
+async def test_a_killed_replica_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """The other one takes over, and goes on behind what the log has of A."""
+    base_a = f"http://127.0.0.1:{free_port()}"
+    general = {"access_token": TOKEN, "secret": SECRET}
+    config_a = write_config(
+        tmp_path / "a.yaml",
+        port=int(base_a.rpartition(":")[2]),
+        general={"onebot.v11": {**general, "use_http": True}},
+        sandbox__demo={"onebot.v11": {"use_ws": True}},
+    )
+    async with (
+        AsyncExitStack() as stack,
+        nats_server(tmp_path / "nats") as nats,
+        onebus("up", "-c", str(config_a), "--data-dir", str(tmp_path / "a")),
+        aiohttp.ClientSession() as http,
+    ):
+
+        async def at_b_start(*role: str) -> tuple[Running, str]:
+            port = free_port()
+            account = at_b("ws", base_a) | {"onebot.v11": {"use_ws": True, "use_http": True}}
+            made = {"port": port, "bus": nats.settings, "onebot11__demo": account}
+            config = write_config(tmp_path / f"b-{port}.yaml", **made)
+            running = await stack.enter_async_context(onebus(*role, "-c", str(config)))
+            return running, f"http://127.0.0.1:{port}"
+
+        replicas = [(await at_b_start("connector", "onebot11"))[0] for _ in "12"]
+        _, base_ws = await at_b_start("frontend", "ws")
+        killed = await owner(replicas)
+        account = Account(http, base_ws, "demo", platform="onebot11")
+        account.sandbox = f"{base_a}/sandbox/demo"
+        bot = await account.ws()
+        said: dict[str, list[str]] = {group: [] for group in GROUPS}
+        heard: list[str] = []
+        async with asyncio.TaskGroup() as group:
+            for name in GROUPS:
+                group.create_task(says(account, name, said[name]))
+            group.create_task(hears(bot, heard, {f"{one}-{SAID - 1}" for one in GROUPS}))
+            while len(said[GROUPS[0]]) < AFTER[0]:
+                await asyncio.sleep(0.05)
+            await killed.kill()
+        for name in GROUPS:
+            assert [text for text in heard if text.startswith(name)] == said[name]
+        await owner([one for one in replicas if one is not killed])
+        answer = await bot.call("get_group_list")
+        assert {one["group_name"] for one in answer["data"]} == set(GROUPS)
+        assert bot.events == []
+        await bot.close()
