@@ -18,6 +18,18 @@ RUN_S = 60
 K8S = Path("deploy/k8s")
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
 
+OF_PLATFORMS = {
+    "wechat": {
+        "app-id": "of-the-platform-app-id",
+        "app-secret": "of-the-platform-app-secret",
+        "token": "of-the-platform-token",
+        "encoding-aes-key": "a" * 43,
+    },
+    "telegram": {"token": f"123456:{'A' * 35}", "webhook-secret": "of-the-platform-secret"},
+    "onebot11": {"access-token": "of-the-platform-access-token"},
+}
+"""What a user writes into files of `secrets`."""
+
 Manifest = dict[str, Any]
 
 
@@ -113,9 +125,9 @@ def copy_tree(to: Path) -> Path:
             shutil.copy(file, to)
     secrets = to / K8S / "secrets"
     run([str(secrets / "draw")], to, ONEBUS=str(BIN / "onebus"))
-    for key in ("app-id", "app-secret", "token"):
-        (secrets / "connector-wechat" / key).write_text(f"of-the-platform-{key}")
-    (secrets / "connector-wechat" / "encoding-aes-key").write_text("a" * 43)
+    for platform, keys in OF_PLATFORMS.items():
+        for key, value in keys.items():
+            (secrets / f"connector-{platform}" / key).write_text(value)
     return to
 
 
