@@ -1,6 +1,7 @@
 """The sandbox's page in headless Chromium, against a running `onebus up`."""
 
 import asyncio
+import base64
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,10 @@ from tests.e2e.processes import Account, onebus, write_config
 pytestmark = pytest.mark.browser
 
 SCREENSHOTS = Path("build/screenshots")
+DOT = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
+    "rkJggg=="
+)
 PAYLOAD = "<img src=x onerror=alert(1)>"
 ARGUMENTS = [
     "--no-sandbox",
@@ -161,6 +166,29 @@ async def test_private_chats_and_images(browser: Browser, demo: Account) -> None
     bob = await come_in(browser, demo, "bob")
     await expect(bob.page.locator("#empty")).to_be_visible()
     assert alice.trouble == bob.trouble == []
+
+
+async def test_a_file_of_ones_own_and_one_of_the_bot(
+    browser: Browser, demo: Account, tmp_path: Path
+) -> None:
+    picture = tmp_path / "dot.png"
+    picture.write_bytes(base64.b64decode(DOT))
+    alice = await come_in(browser, demo, "alice")
+    page = alice.page
+    await page.get_by_role("button", name="Image").click()
+    await page.get_by_label("File of yours").set_input_files(picture)
+    await page.get_by_label("Message", exact=True).fill("mine")
+    await page.keyboard.press("Enter")
+    mine = page.locator(".message.own .bubble img")
+    await expect(mine).to_be_visible()
+    await demo.ok("send_private_msg", user_id="alice", message=f"[CQ:image,file=base64://{DOT}]")
+    theirs = page.locator(".message.from-bot .bubble img")
+    await expect(theirs).to_be_visible()
+    for image in (mine, theirs):
+        await expect(image).to_have_js_property("naturalWidth", 1)
+    assert await page.get_by_label("File of yours").input_value() == ""
+    await alice.shot("files")
+    assert alice.trouble == []
 
 
 async def choose(page: Page, label: str, option: str) -> None:

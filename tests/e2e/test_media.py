@@ -22,6 +22,8 @@ BOTS = Path(__file__).parent / "bots"
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+BOMB = PNG[:16] + (50_000).to_bytes(4, "big") * 2 + PNG[24:]
+"""50,000 × 50,000 pixels, says its header."""
 LARGE = b"".join(number.to_bytes(4, "big") for number in range(400_000))
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
 
@@ -139,6 +141,8 @@ async def test_what_a_bot_sends_is_on_the_page(up: Up, kind: str, data: bytes, f
         "{root}/../config.yaml",
         "/dev/zero",
         "base64://***",
+        f"base64://{base64.b64encode(BOMB).decode()}",
+        "ftp://localhost/x",
     ],
 )
 async def test_what_may_not_be_sent(up: Up, file: str) -> None:

@@ -1,6 +1,7 @@
 """A WeChat Official Account, end to end: two connector replicas, frontends apart, one bot."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -53,7 +54,14 @@ async def wechat(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WeCh
                 "api_base": api.base,
             }
             path = folder / f"{name}.yaml"
-            write_config(path, bus=nats.settings, wechat__my_mp=settings, port=0)
+            write_config(
+                path,
+                bus=nats.settings,
+                wechat__my_mp=settings,
+                port=0,
+                secret_key="0123456789abcdef",
+                general={"onebot.v11": {"use_ws": True, "post_message_format": "array"}},
+            )
             return path
 
         async def start(name: str, *arguments: str) -> tuple[str, Running]:
@@ -142,12 +150,63 @@ async def test_followers_and_what_the_platform_cannot_do(wechat: WeChat) -> None
     answer = await wechat.account.call("get_group_list")
     assert answer["retcode"] == 10001
     assert "wechat cannot get groups" in answer["message"]
-    image = "[CQ:image,file=http://example.test/cat.png]"
-    answer = await wechat.account.call("send_private_msg", user_id="oNew", message=image)
-    assert answer["status"] == "failed"
-    assert "not available yet" in answer["message"]
-    assert (await wechat.account.ok("can_send_image")) == {"yes": False}
+    for file, why in (("http://127.0.0.1/a", "public internet"), ("/etc/passwd", "media.roots")):
+        image = f"[CQ:image,file={file}]"
+        answer = await wechat.account.call("send_private_msg", user_id="oNew", message=image)
+        assert answer["status"] == "failed"
+        assert why in answer["message"]
+    assert (await wechat.account.ok("can_send_image")) == {"yes": True}
     assert (await pushed)[0] == 200
+    await bot.close()
+
+
+async def test_files_both_ways(wechat: WeChat) -> None:
+    """The voice is fetched when the bot opens its address, by the owner, and once."""
+    sound = b"#!AMR\n" + bytes(range(256)) * 1000
+    wechat.api.media["voice-1"] = ("voice", sound)
+    bot = await wechat.account.ws()
+    xml = wechat.platform.xml("voice", "oUser", MsgId=900, MediaId="voice-1", Format="amr")
+    pushed = asyncio.ensure_future(wechat.push(1, xml))
+    segment = (await bot.event())["message"][0]
+    assert (segment["type"], segment["data"]["file"]) == ("record", "voice-1")
+    calls = wechat.api.calls.total()
+    url = segment["data"]["url"]
+    assert "TOKEN" not in url
+    for header, part in (({}, sound), ({"Range": "bytes=200000-"}, sound[200_000:])):
+        async with wechat.http.get(url, headers=header) as response:
+            assert response.headers["Content-Type"] == "audio/amr"
+            assert await response.read() == part
+    assert wechat.api.calls.total() == calls + 1
+    found = await wechat.account.ok("get_record", file="voice-1", out_format="amr")
+    assert found["file_size"] == str(len(sound))
+    assert (await pushed)[0] == 200
+
+    picture = b"\x89PNG\r\n\x1a\n" + bytes(1000)
+    file = f"base64://{base64.b64encode(picture).decode()}"
+    before = len(wechat.api.sent)
+    sent = await wechat.account.ok(
+        "send_private_msg", user_id="oUser", message=[{"type": "image", "data": {"file": file}}]
+    )
+    (pushed_image,) = wechat.api.sent[before:]
+    assert wechat.api.media[pushed_image["image"]["media_id"]] == ("image", picture)
+    message = await wechat.account.ok("get_msg", message_id=sent["message_id"])
+    async with wechat.http.get(message["message"][0]["data"]["url"]) as response:
+        assert await response.read() == picture
+    await bot.close()
+
+
+async def test_a_file_that_the_platform_has_elsewhere_or_not_at_all(wechat: WeChat) -> None:
+    wechat.api.media["film-1"] = ("video", b"")
+    bot = await wechat.account.ws()
+    for number, media, status in ((901, "film-1", 302), (902, "gone", 404)):
+        xml = wechat.platform.xml("video", "oUser", MsgId=number, MediaId=media)
+        pushed = asyncio.ensure_future(wechat.push(0, xml))
+        url = (await bot.event())["message"][0]["data"]["url"]
+        async with wechat.http.get(url, allow_redirects=False) as response:
+            assert response.status == status
+            elsewhere = response.headers.get("Location", "")
+            assert elsewhere == ("http://films.example/1.mp4" if status == 302 else "")
+        await pushed
     await bot.close()
 
 
