@@ -51,8 +51,8 @@ def _copy(overlays: Path, variant: Variant) -> None:
     lines["components"] += [f"../../{component}" for component in variant.components]
     file.write_text(yaml.safe_dump(lines))
     if variant.components == WITH_PLATFORMS:
-        head, mark, documented = (overlays.parent / "base/config.yaml").read_text().partition(
-            "\n# A WeChat"
+        head, mark, documented = (
+            (overlays.parent / "base/config.yaml").read_text().partition("\n# A WeChat")
         )
         assert mark, f"no platforms are shown at the end of {head[-50:]}"
         with (folder / "config.yaml").open("a") as config:
