@@ -26,8 +26,9 @@ EACH = 3
 """Bots of each kind that onebus goes to, so that replicas share them."""
 CAUGHT_UP_S = 60.0
 WINDOW_MS = 900_000
-NOT_ACKNOWLEDGED = (502, 503, 504)
-"""What the gateway and the connector say instead of an acknowledgement."""
+NOT_ACKNOWLEDGED = (403, 502, 503, 504)
+"""What is no acknowledgement: of the gateway and the connector, and 403 of a proxy that some
+networks have at their end, and that answers for addresses of containers that are gone."""
 
 
 class Targets:

@@ -164,6 +164,6 @@ def running(stack: Stack, *arguments: str) -> Iterator[Stack]:
 
 def bridge_address() -> str:
     """Where containers reach this machine: what host.docker.internal is to them."""
-    return docker(
-        "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"
-    ).strip()
+    name = "host.docker.internal"
+    begin = ("run", "--rm", "--add-host", f"{name}:host-gateway", "--entrypoint", "getent")
+    return docker(*begin, IMAGE, "ahostsv4", name).split()[0]

@@ -175,6 +175,10 @@ def test_metrics_are_for_those_within(stack: Stack, path: str) -> None:
     assert "onebus_" not in answer
 
 
+def test_the_operator_reads_dead_letters(stack: Stack) -> None:
+    assert "no dead letters" in stack.compose("run", "--rm", "-T", "operator")
+
+
 async def test_while_nats_is_away_onebus_itself_answers(stack: Stack) -> None:
     await stack.later("stop", "nats")
     async with account_of(stack) as account:

@@ -23,15 +23,25 @@ SERVICES = {
     "gateway",
     "nats",
     "connector-sandbox",
+    "connector-onebot11",
+    "connector-telegram",
     "connector-wechat",
     "frontend-http",
     "frontend-ws",
     "frontend-ws-reverse",
     "frontend-http-post",
 }
+PLATFORMS = {
+    ("connector-onebot11", "edge"),
+    ("connector-telegram", "out"),
+    ("connector-wechat", "out"),
+}
+"""What goes out into the world by itself."""
 SECRETS = {
     "frontends": {"access_token": "canary-of-bots-8d1f7a02"},
     "sandbox": {"access_token": "canary-of-sandbox-1c94be55"},
+    "onebot11": {"access_token": "canary-of-the-upstream-9c03"},
+    "telegram": {"token": "12345678:canary-of-telegram-6b5e"},
     "wechat": {
         "app_secret": "canary-of-wechat-app-77e0",
         "token": "canary-of-wechat-token",
@@ -51,21 +61,24 @@ def stack(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
         for name, value in files.items():
             (folder / who / name).write_text(f"{value}\n")
     config = folder / "config.yaml"
-    config.write_text(with_wechat(CONFIG.read_text()))
+    config.write_text(with_examples(CONFIG.read_text()))
     variables = {
         "ONEBUS_CONFIG": str(config),
         "ONEBUS_SECRETS": str(folder),
-        "COMPOSE_PROFILES": "wechat",
+        "COMPOSE_PROFILES": "onebot11,telegram,wechat",
     }
     with running(Stack("onebus-hard", stable_port(), variables)) as started:
         yield started
 
 
-def with_wechat(shipped: str) -> str:
-    """The shipped configuration with its example of an account taken in, and nobody called."""
-    head, documented = shipped.split("# wechat.my_mp:")
-    account = "wechat.my_mp:" + documented.replace("\n# ", "\n")
-    return head + account + "  api_base: http://127.0.0.1:9\n"
+def with_examples(shipped: str) -> str:
+    """The shipped configuration with its examples of accounts taken in, and nobody called."""
+    account = re.compile(r"^# ((?:onebot11|telegram|wechat)\.\w+:|  \w+: .*)$", re.MULTILINE)
+    text = account.sub(r"\1", shipped)
+    for line, key in (("telegram.my_bot:", "base_url"), ("wechat.my_mp:", "api_base")):
+        assert line in text.splitlines()
+        text = text.replace(line, f"{line}\n  {key}: http://127.0.0.1:9")
+    return text
 
 
 def everything(stack: Stack) -> dict[str, str]:
@@ -113,7 +126,7 @@ def test_this_machine_reaches_the_gateway_alone(stack: Stack) -> None:
     }
     reached = {where[address] for address in reach.reached([*where])}
     # Where there is a way out, an engine leaves the machine itself a way in to the container.
-    assert reached == {("gateway", "published"), ("gateway", "edge"), ("connector-wechat", "out")}
+    assert reached == {("gateway", "published"), ("gateway", "edge"), *PLATFORMS}
     bindings = {
         service: stack.inspect(container)["HostConfig"]["PortBindings"]
         for service, container in everything(stack).items()
@@ -135,11 +148,11 @@ def everywhere(stack: Stack) -> dict[str, tuple[str, str]]:
 @pytest.mark.parametrize(
     ("network", "expected"),
     [
-        ("edge", {"gateway"}),
+        ("edge", {"gateway", "connector-onebot11"}),
         ("out", set()),
         (
             "web",
-            {"gateway", "frontend-http", "frontend-ws", "connector-sandbox", "connector-wechat"},
+            SERVICES - {"nats", "frontend-ws-reverse", "frontend-http-post"},
         ),
     ],
 )
