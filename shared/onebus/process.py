@@ -145,8 +145,6 @@ async def connectors(source: Source, platforms: Sequence[str]) -> None:
 async def frontends(source: Source, names: Sequence[str]) -> None:
     """Some transports of the bot standards, against an external NATS."""
     settings = source.settings()
-    if not settings.secret_key:
-        logger.warning("secret_key is empty: events and answers have no `url` of a file")
     name = f"frontend {' '.join(names)}"
     async with _shared(_options(settings.bus), name, settings) as (bus, sessions, _):
 
@@ -157,6 +155,8 @@ async def frontends(source: Source, names: Sequence[str]) -> None:
         media = FrontendMedia(settings.media, settings.secret_key, settings.public_url, base_url)
         kit = FrontendKit(bus, Directory(bus, sessions), sessions, media=media)
         fronts = _fronts(source, names, kit)
+        if not settings.secret_key:
+            logger.warning("secret_key is empty: events and answers have no `url` of a file")
         roles = _watched(bus, [sessions, *fronts])
         listener = _listener(settings, roles)
         await _serve(settings, roles, listener)

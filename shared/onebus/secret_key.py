@@ -18,7 +18,9 @@ def kept_key(data_dir: Path) -> str:
         _draw(path)
         key = path.read_text().strip()
     except OSError as error:
-        raise Misconfigured(f"{path}: {error.strerror}; or set secret_key") from error
+        raise Misconfigured(
+            f"data cannot be kept in {data_dir}: {error.strerror}; name another with --data-dir"
+        ) from error
     if len(key) < MIN_LENGTH:
         raise Misconfigured(f"{path} is too short to be a key: delete it, and it is drawn anew")
     return key

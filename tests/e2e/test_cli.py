@@ -131,7 +131,7 @@ def test_a_file_that_is_not_there(tmp_path: Path, command: str) -> None:
 @pytest.mark.parametrize(
     ("command", "advice"),
     [
-        ("connector nosuch", "known: sandbox"),
+        ("connector nosuch", "known: onebot11, sandbox"),
         ("connector sandbo", "did you mean sandbox?"),
         ("connector wechat", "no account of wechat"),
         ("frontend nosuch", "http, http-post, ws, ws-reverse"),

@@ -129,7 +129,7 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
         there.api.followers.follow("oUser", nickname="Old friend")
         try:
             lines = await there.command("setup", "bus", "setup")
-            assert sum(line.startswith("created ") for line in lines) == 11
+            assert sum(line.startswith("created ") for line in lines) == 12
             for name in (*COMMANDS, "connector-sandbox/2", "connector-wechat/2"):
                 await there.start(name)
             await there.account("frontend-http").online()
@@ -281,7 +281,7 @@ async def test_nats_comes_back_and_all_goes_on(stage: Stage) -> None:
         while (await bot.event())["raw_message"] != "back again":
             pass
     lines = await stage.command("setup", "bus", "setup")
-    assert sum(line.endswith("is as it should be") for line in lines) == 11
+    assert sum(line.endswith("is as it should be") for line in lines) == 12
     await bot.close()
 
 

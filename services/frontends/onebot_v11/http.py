@@ -12,7 +12,7 @@ from msgspec import Struct
 from yarl import URL
 
 from frontends.onebot_v11.auth import refusal
-from frontends.onebot_v11.multipart import MULTIPART, read_multipart
+from frontends.onebot_v11.multipart import MULTIPART, UPLOADS, read_multipart
 from frontends.onebot_v11.params import KEY
 from frontends.onebot_v11.retcode import UnknownAction, encode_answer, failed
 from frontends.onebot_v11.session import Session, Sessions
@@ -66,12 +66,12 @@ class Http(Role):
             return json_error(405, text, headers={"Allow": "GET, POST"})
         action = request.match_info["action"]
         try:
-            session.form_of(action)
+            name, _ = session.form_of(action)
         except UnknownAction as error:
             body = encode_answer(failed(error))
             return web.Response(status=404, body=body, content_type=JSON)
         try:
-            params = await _params(request, session)
+            params = await _params(request, session, name)
         except _Refused as error:
             return error.response
         except OnebusError as error:
@@ -114,7 +114,7 @@ def _take_key(request: web.Request, values: dict[str, Any]) -> bool:
     return all(key == values[KEY] for key in given)
 
 
-async def _params(request: web.Request, session: Session) -> _Params:
+async def _params(request: web.Request, session: Session, name: str) -> _Params:
     """Query and body as one; the body goes before the query, the last of repeated keys wins."""
     query = {key: value for key, value in request.query.items() if key != "access_token"}
     if request.method == "GET":
@@ -122,7 +122,7 @@ async def _params(request: web.Request, session: Session) -> _Params:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise _Refused(415, "compressed bodies are not read", "send the body as it is")
     media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if media_type == MULTIPART:
+    if media_type == MULTIPART and name in UPLOADS:
         await session.identity()
         return _Params(query | await read_multipart(request, session.store()), as_text=True)
     body = await request.read()

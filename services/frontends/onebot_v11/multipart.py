@@ -14,6 +14,8 @@ from onebus.errors import BadParams
 from onebus.media import SCHEME, MediaStore
 
 MULTIPART = "multipart/form-data"
+UPLOADS = frozenset({"upload_group_file", "upload_private_file"})
+"""The actions that take it: a page of another site can send such a form without asking."""
 MAX_PARTS = 1000
 MAX_TEXT_BYTES = 1 << 20
 PIECE_BYTES = 64 << 10

@@ -93,15 +93,18 @@ async def _talk(made: Stage, delays_s: list[float]) -> None:
             if at := said_at.pop(event["raw_message"], None):
                 delays_s.append(time.monotonic() - at)
 
-    async with asyncio.TaskGroup() as group:
-        group.create_task(listen())
-        number = 0
-        while True:
-            text = f"talk {number}"
-            said_at[text] = time.monotonic()
-            await account.say(text, user="tess")
-            number += 1
-            await asyncio.sleep(PACE_S)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(listen())
+            number = 0
+            while True:
+                text = f"talk {number}"
+                said_at[text] = time.monotonic()
+                await account.say(text, user="tess")
+                number += 1
+                await asyncio.sleep(PACE_S)
+    finally:
+        await bot.close()
 
 
 def _row(run: Run, carried: Carried, peaks: Peaks, delays: Delays) -> Row:
