@@ -1,21 +1,21 @@
 """What the code says about itself, as Markdown: one function per generated part of a page.
 
-Tables of settings come from the Structs that decode them, bodies and OneBot events from samples
-that go through the code of the services. Nothing here is text that could fall behind.
+Bodies and OneBot events come from samples that go through the code of the services. Nothing here is
+text that could fall behind.
 """
 
 import importlib
 import types
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
-from msgspec import Meta, Struct, structs
+from msgspec import Struct, structs
 
 from onebus import action as act
-from onebus import docs_support, installed, setup, subjects
+from onebus import docs_settings, docs_support, installed, setup, subjects
 from onebus import event as ev
 from onebus import segment as seg
 from onebus.action import Request, Response
@@ -27,7 +27,6 @@ from onebus.event import Chat, Event, User, group_chat, private_chat
 from onebus.idmap import Native, number_of
 from onebus.ids import Account, AccountId, ChatId, MessageId, Platform, UserId
 from onebus.segment import Segment
-from onebus.settings import BusSettings, MediaSettings, Settings, TlsSettings
 
 _ACCOUNT = Account(Platform("sandbox"), AccountId("demo"))
 _ALICE = User(UserId("alice"), "Alice")
@@ -66,90 +65,6 @@ def _meaning(kind: Any) -> str:
     return " ".join((kind.__doc__ or "").partition("\n\n")[0].split())
 
 
-def _settings() -> str:
-    return _keys(Settings, without=("bus", "media"))
-
-
-def _media_settings() -> str:
-    rows = _rows(MediaSettings, prefix="media.")
-    return table(("key", "value", "default", "meaning"), rows)
-
-
-def _bus_settings() -> str:
-    own = _rows(BusSettings, prefix="bus.", without=("tls",))
-    files = _rows(TlsSettings, prefix="bus.tls.")
-    return table(("key", "value", "default", "meaning"), [*own, *files])
-
-
-def _protocol_settings() -> str:
-    return _keys(installed.protocol_config("onebot.v11"))
-
-
-def _entry_settings() -> str:
-    """The maps in the lists of bots, both kinds in one table."""
-    lists = {
-        "ws_reverse": _onebot("endpoint").WsEndpoint,
-        "http_reverse": _onebot("endpoint").HttpEndpoint,
-    }
-    found = {f.name: f for kind in lists.values() for f in structs.fields(kind)}
-    rows = [
-        (
-            f"`{name}`",
-            code(*(which for which, kind in lists.items() if name in kind.__struct_fields__)),
-            _type_words(field.type),
-            _default(field),
-            _description(field.type),
-        )
-        for name, field in found.items()
-    ]
-    return table(("key", "in", "value", "default", "meaning"), rows)
-
-
-def _keys(kind: type[Struct], *, without: Sequence[str] = ()) -> str:
-    rows = _rows(kind, without=without)
-    if not any(row[3] for row in rows):
-        return table(("key", "value", "default"), [row[:3] for row in rows])
-    return table(("key", "value", "default", "meaning"), rows)
-
-
-def _rows(kind: type[Struct], *, prefix: str = "", without: Sequence[str] = ()) -> list[Row]:
-    fields = [field for field in structs.fields(kind) if field.name not in without]
-    return [
-        (f"`{prefix}{f.name}`", _type_words(f.type), _default(f), _description(f.type))
-        for f in fields
-    ]
-
-
-def _default(field: structs.FieldInfo) -> str:
-    if field.required:
-        return "required"
-    if field.default in ("", ()):
-        return "empty"
-    if field.default is None:
-        return "the account's"
-    value = field.default
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
-def _description(kind: Any) -> str:
-    metas = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
-    found = (meta.description for meta in metas if isinstance(meta, Meta) and meta.description)
-    return next(found, "")
-
-
-def _type_words(kind: Any) -> str:
-    origin = get_origin(kind)
-    if origin is Annotated:
-        return _type_words(get_args(kind)[0])
-    if origin is Literal:
-        return " or ".join(f"`{value}`" for value in get_args(kind))
-    if origin is tuple:
-        return "list"
-    if origin in (Union, types.UnionType):  # None stands for the account's own setting
-        return _type_words(get_args(kind)[0])
-    return {bool: "true or false", int: "whole number", float: "number", str: "text"}[kind]
-
-
 def _connectors() -> str:
     rows = [_connector_row(name, installed.connector_class(name)) for name in installed.platforms()]
     return table(("platform", "what bots can do", "shown as it is", "paths"), rows)
@@ -160,10 +75,6 @@ def _connector_row(platform: str, kind: type[Connector[Any]]) -> Row:
     paths = ["webhook"] if kind.webhook is not Connector.webhook else []
     paths += ["pages and REST"] if kind.routes is not Connector.routes else []
     return f"`{platform}`", code(*actions), code(*kind.sends), ", ".join(paths) or "none"
-
-
-def _connector_settings(platform: str) -> Callable[[], str]:
-    return lambda: _keys(installed.connector_class(platform).Config)
 
 
 def _streams() -> str:
@@ -381,13 +292,8 @@ def _read(path: str) -> Any:
 
 
 PARTS: Mapping[str, Callable[[], str]] = {
-    "settings": _settings,
-    "media settings": _media_settings,
-    "bus settings": _bus_settings,
-    "onebot.v11 settings": _protocol_settings,
-    "onebot.v11 entries": _entry_settings,
+    **docs_settings.PARTS,
     "connectors": _connectors,
-    **{f"{name} settings": _connector_settings(name) for name in installed.platforms()},
     "streams": _streams,
     "events": _events,
     "actions": _actions,
