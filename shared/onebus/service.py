@@ -7,6 +7,7 @@ logged event and an answer, never a traceback to a peer.
 import asyncio
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -106,6 +107,7 @@ async def run_roles(
     stage or a role raises, one error.
     """
     stopping = _stop_on_signals()
+    asyncio.get_running_loop().set_exception_handler(_left_over)
     started: list[Stage] = []
     try:
         for stage in stages:
@@ -125,6 +127,17 @@ async def run_roles(
     finally:
         for stage in reversed(started):
             await stage.stop()
+
+
+def _left_over(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody waits for any more; a name that was looked up for too long is no fault of ours.
+
+    nats-py and aiohttp leave the look-up when it takes too long, and say so themselves.
+    """
+    if isinstance(error := context.get("exception"), socket.gaierror):
+        logger.debug("a name that nobody waits for was not found: %s", error)
+    else:
+        loop.default_exception_handler(context)
 
 
 def _stop_on_signals() -> asyncio.Event:
