@@ -56,7 +56,7 @@ k8s-test: $(DEPLOY) ## Apply deploy/k8s to the cluster of KUBECONFIG, which must
 mutants: $(STAMP) ## Plant faults in copies; the test named for each must fail (5 minutes)
 	$(BIN)/python -m tests.mutants.run $(ARGS)
 
-faults: $(STAMP) ## Break things under load and print the table of figures (an hour; QUICK=1: minutes)
+faults: $(STAMP) ## Break things under load and print the table of figures (90 minutes; QUICK=1: 4)
 	$(BIN)/python -m tests.e2e.faults
 
 soak: $(STAMP) ## An hour of ordinary life with bots that flap; what grows is a leak (ARGS=minutes)
