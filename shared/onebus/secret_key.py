@@ -19,7 +19,8 @@ def kept_key(data_dir: Path) -> str:
         key = path.read_text().strip()
     except OSError as error:
         raise Misconfigured(
-            f"data cannot be kept in {data_dir}: {error.strerror}; name another with --data-dir"
+            f"data cannot be kept in {data_dir}: {error.strerror}; name another with --data-dir,"
+            " or set secret_key"
         ) from error
     if len(key) < MIN_LENGTH:
         raise Misconfigured(f"{path} is too short to be a key: delete it, and it is drawn anew")

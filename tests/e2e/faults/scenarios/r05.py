@@ -14,6 +14,10 @@ from tests.e2e.faults.scenario import Run, Scenario
 from tests.e2e.faults.verdict import Verdict, judge
 from tests.e2e.faults.watch import Peaks
 
+from onebus.bucket import Bucket
+from onebus.bus import Bus
+from onebus.log import Log
+
 RATE_PER_S = 20
 AWAY_S = 600.0
 QUICK_RATE_PER_S, QUICK_AWAY_S = 150, 12.0
@@ -22,6 +26,7 @@ CATCH_UP_PER_S, QUICK_CATCH_UP_PER_S = 1_000, 100
 """The short form runs beside other tests."""
 GROWTH_MIB = 64.0
 SHORT_WINDOW_S = 8.0
+ON_RECORD_S = 30.0
 SHORT_RATE_PER_S = 50
 FOUND_AGAIN_S = 7.0
 """How late a bot may be noticed to be back: what grows older than the window meanwhile is lost."""
@@ -109,6 +114,7 @@ async def _too_long(run: Run) -> Row:
         replay_window=int(window_s * 1000),
     )
     async with crowded as there:
+        await _on_record(there)
         for bot in there.bots.values():
             await leave(bot)
         await there.load.run(away_s)
@@ -127,6 +133,19 @@ async def _too_long(run: Run) -> Row:
         "; ".join(f"{n}: {v.lost} left out, {told[n]} told" for n, v in verdicts.items()),
         exact and no_more and in_order,
     )
+
+
+async def _on_record(there: Crowd) -> None:
+    """Wait until it is saved that the bots have all: what is not would be counted as left out."""
+    async with Bus(there.stage.nats.options, "r5") as bus:
+        await bus.wait_ready(10)
+        cursors, end = Bucket(bus, "cursors"), await Log(bus).end()
+        async with asyncio.timeout(ON_RECORD_S):
+            while not all(
+                int(entry.value.partition(b"+")[0]) >= end
+                for entry in await cursors.entries("target")
+            ):
+                await asyncio.sleep(0.1)
 
 
 def _told(lines: list[str]) -> int:
