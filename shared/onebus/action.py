@@ -252,6 +252,13 @@ class LikeUser(Action[None], frozen=True, tag="like_user"):
     times: int = 1
 
 
+class SetRemark(Action[None], frozen=True, tag="set_remark"):
+    """Note under which name the account knows a user; an empty one takes the note away."""
+
+    user: UserId
+    remark: str = ""
+
+
 class PokeUser(Action[None], frozen=True, tag="poke_user"):
     """Nudge a user, in a group or privately."""
 
@@ -333,6 +340,7 @@ AnyAction: TypeAlias = (
     | AnswerFriendRequest
     | AnswerGroupRequest
     | LikeUser
+    | SetRemark
     | PokeUser
     | GetHonors
     | GetCredentials

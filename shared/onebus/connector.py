@@ -338,6 +338,10 @@ class Connector(ABC, Generic[C]):
         """Praise a user's profile."""
         raise _unsupported(self, action)
 
+    async def set_remark(self, action: act.SetRemark) -> None:
+        """Note a name of a user."""
+        raise _unsupported(self, action)
+
     async def poke_user(self, action: act.PokeUser) -> None:
         """Nudge a user."""
         raise _unsupported(self, action)

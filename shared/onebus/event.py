@@ -49,13 +49,17 @@ def group_chat(group: ChatId, name: str = "") -> Chat:
 
 
 class User(Struct, frozen=True, omit_defaults=True):
-    """A person or bot as the platform describes it; all but the id is best effort."""
+    """A person or bot as the platform describes it; all but the id is best effort.
+
+    `remark` and `labels` are what the account has noted of them: a name, and tags.
+    """
 
     id: UserId
     name: str = ""
     sex: Sex = "unknown"
     age: int = 0
     remark: str = ""
+    labels: tuple[str, ...] = ()
 
 
 class Membership(Struct, frozen=True, omit_defaults=True):

@@ -316,6 +316,11 @@ class Connector(connector.Connector[configuration.Config]):
         """Praise a user."""
         await self._calls.do("send_like", user_id=number(action.user), times=action.times)
 
+    async def set_remark(self, action: act.SetRemark) -> None:
+        """Note a name of a friend: not in the standard, but in NapCat and LLOneBot."""
+        user = number(action.user)
+        await self._calls.do("set_friend_remark", user_id=user, remark=action.remark)
+
     async def get_honors(self, action: act.GetHonors) -> act.Honors:
         """List the honors of a group."""
         asked = {"group_id": number(action.group), "type": action.kind}

@@ -54,7 +54,7 @@ from connectors.sandbox.access import Access
 from connectors.sandbox.boards import Boards
 from connectors.sandbox.config import Config
 from connectors.sandbox.conversations import Conversations
-from connectors.sandbox.documents import MAX_LIKES_A_DAY, StoredFile, with_likes
+from connectors.sandbox.documents import MAX_LIKES_A_DAY, StoredFile, with_likes, with_remark
 from connectors.sandbox.group import (
     check_duration,
     check_rank,
@@ -236,6 +236,11 @@ class Connector(connector.Connector[configuration.Config]):
             raise BadParams(f"times must be from 1 to {MAX_LIKES_A_DAY}")
         await self._state.person(action.user)
         await self._state.named(action.user, with_likes(action.times, self._groups.now_s()))
+
+    async def set_remark(self, action: act.SetRemark) -> None:
+        """Call a person so."""
+        await self._state.person(action.user)
+        await self._state.named(action.user, with_remark(action.remark))
 
     async def answer_friend_request(self, action: act.AnswerFriendRequest) -> None:
         """Accept a friend request, with a remark about the friend, or refuse it."""

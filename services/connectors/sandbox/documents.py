@@ -128,6 +128,11 @@ def with_friend(friend: bool, remark: str = "") -> PersonChange:
     return lambda person: replace(person, friend=friend, remark=remark)
 
 
+def with_remark(remark: str) -> PersonChange:
+    """The person is called so by the bot."""
+    return lambda person: replace(person, remark=remark)
+
+
 def with_likes(times: int, now_s: int) -> PersonChange:
     """The bot praised the person so many times. Raises RateLimited."""
     day, into_day_s = divmod(now_s, DAY_S)

@@ -1,6 +1,7 @@
 """Actions about people outside of groups, and about the account itself.
 
-Source: https://github.com/botuniverse/onebot-11/blob/master/api/public.md; the pokes are NapCat's.
+Source: https://github.com/botuniverse/onebot-11/blob/master/api/public.md; the pokes and
+`set_friend_remark` are NapCat's.
 """
 
 from collections.abc import Mapping
@@ -27,6 +28,11 @@ async def _set_friend_add_request(call: Call) -> None:
             read_text(call.params, "remark", ""),
         )
     )
+
+
+async def _set_friend_remark(call: Call) -> None:
+    remark = read_text(call.params, "remark", "")
+    await call.ask(act.SetRemark(await call.user(), remark))
 
 
 async def _get_login_info(call: Call) -> Fields:
@@ -67,6 +73,7 @@ async def _poked(call: Call) -> UserId:
 ACTIONS: Mapping[str, Handler] = {
     "send_like": _send_like,
     "set_friend_add_request": _set_friend_add_request,
+    "set_friend_remark": _set_friend_remark,
     "get_login_info": _get_login_info,
     "get_stranger_info": _get_stranger_info,
     "get_friend_list": _get_friend_list,

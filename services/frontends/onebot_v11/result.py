@@ -67,13 +67,20 @@ def login_info(user_id: int, nickname: str) -> Fields:
 
 
 def stranger_info(user: User, user_id: int) -> Fields:
-    """`get_stranger_info`."""
-    return {"user_id": user_id, "nickname": user.name, "sex": user.sex, "age": user.age}
+    """`get_stranger_info`; what the account has noted is beyond the standard."""
+    fields = {"user_id": user_id, "nickname": user.name, "sex": user.sex, "age": user.age}
+    return fields | {"remark": user.remark} | _labels(user)
 
 
 def friend_info(user: User, user_id: int) -> Fields:
     """An entry of `get_friend_list`."""
-    return {"user_id": user_id, "nickname": user.name, "remark": user.remark}
+    fields = {"user_id": user_id, "nickname": user.name, "remark": user.remark}
+    return fields | _labels(user)
+
+
+def _labels(user: User) -> Fields:
+    """Only where there are some: not in the standard, nor in any implementation."""
+    return {"labels": list(user.labels)} if user.labels else {}
 
 
 def group_info(group: Group, group_id: int) -> Fields:

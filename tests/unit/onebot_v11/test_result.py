@@ -79,7 +79,7 @@ def test_get_msg_of_what_the_account_itself_wrote() -> None:
 def test_people() -> None:
     assert login_info(9, "Bot") == {"user_id": 9, "nickname": "Bot"}
     who = {"user_id": 10, "nickname": "Alice"}
-    assert stranger_info(ALICE, 10) == who | {"sex": "female", "age": 30}
+    assert stranger_info(ALICE, 10) == who | {"sex": "female", "age": 30, "remark": "sis"}
     assert friend_info(ALICE, 10) == who | {"remark": "sis"}
 
 

@@ -76,6 +76,7 @@ DONE: list[tuple[act.Action[None], str, dict[str, Any]]] = [
         "set_group_add_request",
         {"flag": "f", "sub_type": "invite", "type": "invite", "approve": False, "reason": "full"},
     ),
+    (act.SetRemark(ANN, "pal"), "set_friend_remark", {"user_id": 20002, "remark": "pal"}),
     (act.LikeUser(ANN, 3), "send_like", {"user_id": 20002, "times": 3}),
     (act.Restart(100), "set_restart", {"delay": 100}),
     (act.ClearCache(), "clean_cache", {}),

@@ -110,6 +110,15 @@ async def test_flags_that_nobody_gave(connector: Connector) -> None:
         await connector.answer_group_request(act.AnswerGroupRequest("f0", True))
 
 
+async def test_a_remark(connector: Connector, client: Client) -> None:
+    await say(client, "alice", "hi")
+    await connector.set_remark(act.SetRemark(ALICE, "pal"))
+    (friend,) = await connector.get_friends(act.GetFriends())
+    assert (friend.id, friend.remark) == (ALICE, "pal")
+    with pytest.raises(NotFound):
+        await connector.set_remark(act.SetRemark(UserId("nobody"), "pal"))
+
+
 async def test_likes_have_a_limit_a_day(
     sandbox: Sandbox, connector: Connector, client: Client
 ) -> None:
