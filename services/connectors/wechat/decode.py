@@ -2,12 +2,14 @@
 
 Sources: https://developers.weixin.qq.com/doc/service/en/guide/product/message/Receiving_standard_messages.html
 and https://developers.weixin.qq.com/doc/service/en/guide/product/message/Receiving_event_pushes.html
+and https://developers.weixin.qq.com/doc/service/en/guide/product/menu/intro.html
+and https://developers.weixin.qq.com/doc/service/en/guide/product/template_message/Template_Message_Interface.html
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
-from typing import Literal
+from typing import Literal, TypeAlias
 from xml.etree.ElementTree import ParseError
 
 from defusedxml import ElementTree
@@ -28,18 +30,30 @@ from onebus.ids import Account, MessageId, UserId
 from onebus.segment import Image, Link, Location, Segment, Segments, Text, Unknown, Video, Voice
 
 Fields = Mapping[str, str]
+Control: TypeAlias = Literal["click", "view", "scan"]
 
 MAX_SECONDS = 1 << 40
 """Far beyond any date, and still a number that every reader of the log can hold in ms."""
 
 _QR_PREFIX = "qrscene_"
-_INTERACTIONS: Mapping[str, Literal["click", "view", "scan"]] = {
+_INTERACTIONS: Mapping[str, Control] = {
     "CLICK": "click",
     "VIEW": "view",
+    "view_miniprogram": "view",
     "SCAN": "scan",
+    "scancode_push": "click",
+    "scancode_waitmsg": "click",
+    "pic_sysphoto": "click",
+    "pic_photo_or_album": "click",
+    "pic_weixin": "click",
+    "location_select": "click",
 }
-_REPLYABLE = frozenset({"subscribe", "SCAN", "CLICK"})
+"""Pictures and places that a button asks for come as messages of their own."""
+_SCANNED = "ScanCodeInfo/ScanResult"
+_REPLYABLE = frozenset({"subscribe", "SCAN", "CLICK", "scancode_waitmsg"})
 """Events that the platform lets us answer: the user looks at the chat when they happen."""
+_TEMPLATE_DONE = "TEMPLATESENDJOBFINISH"
+_MAX_STATUS = 100
 
 
 class BadXml(OnebusError):
@@ -50,7 +64,7 @@ class Inbound(Struct, frozen=True):
     """One push: what it says, and how it can be answered.
 
     `key` is the same at every retry. `us` is the account's original id ("gh_…"), the sender of a
-    reply. `events` is empty for kinds that bots never see.
+    reply. `events` is empty for kinds that bots never see. `failure`: what an operator should read.
     """
 
     key: str
@@ -59,10 +73,11 @@ class Inbound(Struct, frozen=True):
     chat: Chat
     events: tuple[Event, ...]
     replyable: bool
+    failure: str = ""
 
 
 def parse_xml(body: bytes) -> Fields:
-    """The direct children of the root and their text. Raises BadXml.
+    """The children of the root and their text; theirs are named after both. Raises BadXml.
 
     DTDs are refused, and with them every entity of one's own: nothing expands, nothing is fetched.
     """
@@ -70,7 +85,9 @@ def parse_xml(body: bytes) -> Fields:
         root = ElementTree.fromstring(body, forbid_dtd=True)
     except (ParseError, ValueError, LookupError):  # LookupError: an encoding nobody knows
         raise BadXml("the body is not acceptable XML") from None
-    return {child.tag: child.text or "" for child in root}
+    fields = {child.tag: child.text or "" for child in root}
+    below = {f"{child.tag}/{one.tag}": one.text or "" for child in root for one in child}
+    return fields | below
 
 
 def decode(fields: Fields, account: Account) -> Inbound:
@@ -172,23 +189,41 @@ def _decode_event(fields: Fields, account: Account, user: UserId, us: str, time_
         events.append(FriendAdded(account=account, time_ms=time_ms, id=event_id, user=User(user)))
     if kind == "unsubscribe":
         events.append(FriendRemoved(account=account, time_ms=time_ms, id=event_id, user=User(user)))
-    if control := _control(kind, value):
-        events.append(
-            Interaction(
-                account=account,
-                time_ms=time_ms,
-                id=event_id,
-                chat=private_chat(user),
-                user=User(user),
-                kind=control,
-                value=value.removeprefix(_QR_PREFIX),
-            )
-        )
     chat = private_chat(user)
-    return Inbound(event_id, kind, us, chat, tuple(events), replyable=kind in _REPLYABLE)
+    events += (
+        Interaction(
+            account=account,
+            time_ms=time_ms,
+            id=event_id + suffix,
+            chat=chat,
+            user=User(user),
+            kind=control,
+            value=said,
+        )
+        for suffix, control, said in _controls(kind, value, fields)
+    )
+    failure = _failure(fields) if kind == _TEMPLATE_DONE else ""
+    replyable = kind in _REPLYABLE
+    return Inbound(event_id, kind, us, chat, tuple(events), replyable, failure)
 
 
-def _control(kind: str, value: str) -> Literal["click", "view", "scan"] | None:
+def _controls(kind: str, value: str, fields: Fields) -> Iterator[tuple[str, Control, str]]:
+    """What was used, with the end of its event's id: a button, and the code scanned with it."""
+    if control := _control(kind, value):
+        yield "", control, value.removeprefix(_QR_PREFIX)
+    if kind.startswith("scancode_") and (scanned := fields.get(_SCANNED, "")):
+        yield "-scan", "scan", scanned
+
+
+def _failure(fields: Fields) -> str:
+    """That a template message did not arrive; its id is the one that sending it gave."""
+    status = fields.get("Status", "")[:_MAX_STATUS]
+    if status == "success":
+        return ""
+    return f"template message {fields.get('MsgID', '')[:_MAX_STATUS]!r} did not arrive: {status!r}"
+
+
+def _control(kind: str, value: str) -> Control | None:
     """What was used; following through a code with a value is a scan of it, too."""
     if kind == "subscribe":
         return "scan" if value.startswith(_QR_PREFIX) else None

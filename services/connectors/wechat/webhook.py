@@ -114,6 +114,8 @@ class Webhook:
             raise NotAuthentic("the signature belongs to another body")
 
     async def _receive(self, inbound: Inbound, ends_at: float) -> WebhookReply:
+        if inbound.failure:
+            self._kit.logger.warning("%s", inbound.failure)
         if not inbound.events:
             self._kit.ignore(inbound.kind)
             return SUCCESS
