@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -17,6 +18,12 @@ from tests.fakes.wechat_api import FakeWeChat
 from tests.fakes.wechat_push import AES_KEY, WeChatPlatform
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+MENU = [
+    {"name": "今日歌曲", "type": "click", "key": "SONG"},
+    {"name": "扫码", "sub_button": [{"name": "scan", "type": "scancode_waitmsg", "key": "CODE"}]},
+]
 
 
 class WeChat(SimpleNamespace):
@@ -42,6 +49,8 @@ async def wechat(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WeCh
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(FakeWeChat().serve())
         api.followers.follow("oUser", nickname="Old friend")
+        api.templates["T1"] = {"thing1"}
+        api.tags[2] = "星标组"
         nats = await stack.enter_async_context(nats_server(folder / "nats"))
         http = await stack.enter_async_context(aiohttp.ClientSession())
 
@@ -52,6 +61,7 @@ async def wechat(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WeCh
                 "token": "webhook-token-canary",
                 "encoding_aes_key": AES_KEY,
                 "api_base": api.base,
+                "menu": MENU,
             }
             path = folder / f"{name}.yaml"
             write_config(
@@ -158,6 +168,59 @@ async def test_followers_and_what_the_platform_cannot_do(wechat: WeChat) -> None
     assert (await wechat.account.ok("can_send_image")) == {"yes": True}
     assert (await pushed)[0] == 200
     await bot.close()
+
+
+async def test_the_menu_is_there_and_what_is_done_with_it_reaches_bots(wechat: WeChat) -> None:
+    assert wechat.api.menu == {"button": MENU}
+    assert wechat.api.calls["/cgi-bin/menu/create"] == 1
+    bot = await wechat.account.ws()
+    scanned = {"ScanType": "qrcode", "ScanResult": "https://a.example/?a=1"}
+    xml = wechat.platform.event("scancode_waitmsg", EventKey="CODE", ScanCodeInfo=scanned)
+    pushed = asyncio.ensure_future(wechat.push(1, xml))
+    events = [await bot.event(), await bot.event()]
+    assert [(e["notice_type"], e["sub_type"], e["value"]) for e in events] == [
+        ("interaction", "click", "CODE"),
+        ("interaction", "scan", "https://a.example/?a=1"),
+    ]
+    user = events[0]["user_id"]
+    await wechat.account.ok("send_private_msg", user_id=user, message="seen")
+    status, body = await pushed
+    assert status == 200
+    assert wechat.platform.open_reply(body).content == "seen"
+    await bot.close()
+
+
+async def test_a_template_message_and_how_it_ended(wechat: WeChat) -> None:
+    template = {"template_id": "T1", "url": "https://a.example/?a=1", "data": {}}
+    refused = await wechat.account.call(
+        "send_private_msg",
+        user_id="oUser",
+        message=[{"type": "json", "data": {"data": json.dumps(template)}}],
+    )
+    assert refused["status"] == "failed"
+    assert "47003" in refused["message"]
+    template["data"] = {"thing1": {"value": "你好, [1] & 2"}}
+    source = json.dumps(template)
+    for mark, written in (("&", "&amp;"), (",", "&#44;"), ("[", "&#91;"), ("]", "&#93;")):
+        source = source.replace(mark, written)
+    await wechat.account.ok("send_private_msg", user_id="oUser", message=f"[CQ:json,data={source}]")
+    assert wechat.api.templated == [{"touser": "oUser", **template}]
+    done = wechat.platform.event("TEMPLATESENDJOBFINISH", MsgID=7, Status="failed:user block")
+    assert (await wechat.push(0, done))[0] == 200
+    await wechat.replicas[0][1].says("template message '7' did not arrive: 'failed:user block'")
+
+
+async def test_what_the_account_has_noted_of_a_follower(wechat: WeChat) -> None:
+    wechat.api.followers.follow("oTagged", remark="the one with the hat", tagid_list=[2])
+    friends = await wechat.account.ok("get_friend_list")
+    (friend,) = (friend for friend in friends if friend.get("labels"))
+    assert (friend["remark"], friend["labels"]) == ("the one with the hat", ["星标组"])
+    stranger = await wechat.account.ok("get_stranger_info", user_id="oTagged")
+    assert (stranger["remark"], stranger["labels"]) == ("the one with the hat", ["星标组"])
+    await wechat.account.ok("set_friend_remark", user_id="oTagged", remark="戴帽子的")
+    stranger = await wechat.account.ok("get_stranger_info", user_id="oTagged")
+    assert stranger["remark"] == "戴帽子的"
+    del wechat.api.followers["oTagged"]
 
 
 async def test_files_both_ways(wechat: WeChat) -> None:

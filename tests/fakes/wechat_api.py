@@ -24,7 +24,7 @@ class Followers(dict[str, dict[str, Any]]):
     """The followers by openid, each as `user/info` describes them."""
 
     def follow(self, openid: str, **described: Any) -> None:
-        self[openid] = {"nickname": "", "sex": 0, "remark": "", **described}
+        self[openid] = {"nickname": "", "sex": 0, "remark": "", "tagid_list": [], **described}
 
 
 class FakeWeChat:
@@ -40,6 +40,12 @@ class FakeWeChat:
         self.followers = Followers()
         self.page_size = 10_000
         self.sent: list[dict[str, Any]] = []
+        self.templates: dict[str, set[str]] = {}
+        """The account's templates: what has to be filled in, by their ids."""
+        self.templated: list[dict[str, Any]] = []
+        """The bodies of accepted template messages."""
+        self.menu: dict[str, Any] | None = None
+        self.tags: dict[int, str] = {}
         self.media: dict[str, tuple[str, bytes]] = {}
         """Temporary files by media id: kind and bytes."""
         self.calls: Counter[str] = Counter()
@@ -77,9 +83,14 @@ class FakeWeChat:
         application.router.add_get("/cgi-bin/token", self._token)
         application.router.add_post("/cgi-bin/stable_token", self._stable_token)
         application.router.add_post("/cgi-bin/message/custom/send", self._send)
+        application.router.add_post("/cgi-bin/message/template/send", self._send_template)
+        application.router.add_get("/cgi-bin/menu/get", self._get_menu)
+        application.router.add_post("/cgi-bin/menu/create", self._create_menu)
+        application.router.add_get("/cgi-bin/tags/get", self._tags)
         application.router.add_post("/cgi-bin/media/upload", self._upload)
         application.router.add_get("/cgi-bin/media/get", self._media)
         application.router.add_get("/cgi-bin/user/info", self._user)
+        application.router.add_post("/cgi-bin/user/info/updateremark", self._remark)
         application.router.add_get("/cgi-bin/user/get", self._followers)
         application.router.add_post("/cgi-bin/user/info/batchget", self._users)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
@@ -163,6 +174,51 @@ class FakeWeChat:
         self.arrived.set()
         return _json({"errcode": 0, "errmsg": "ok"})
 
+    async def _send_template(self, request: web.Request) -> web.Response:
+        message = await request.json()
+        if message.get("touser") not in self.followers:
+            return _error(43004, "require subscribe")
+        wanted = self.templates.get(message.get("template_id"))
+        if wanted is None:
+            return _error(40037, "invalid template_id")
+        for name in sorted(wanted):
+            if not message.get("data", {}).get(name, {}).get("value"):
+                return _error(47003, f"argument invalid! data.{name}.value is empty")
+        self.templated.append(message)
+        return _json({"errcode": 0, "errmsg": "ok", "msgid": 200228331 + len(self.templated)})
+
+    async def _get_menu(self, _: web.Request) -> web.Response:
+        """As it was created, with an empty list below whatever has none."""
+        if self.menu is None:
+            return _error(46003, "menu no exist")
+        shown = [
+            {**button, "sub_button": [{**one, "sub_button": []} for one in _below(button)]}
+            for button in self.menu["button"]
+        ]
+        return _json({"menu": {"button": shown, "menuid": 208396938}})
+
+    async def _create_menu(self, request: web.Request) -> web.Response:
+        raw = await request.text()
+        if _ESCAPED.search(raw):
+            return _error(40033, "invalid charset. please check your request, if include \\uxxxx")
+        menu = json.loads(raw)
+        if not 1 <= len(menu["button"]) <= 3:
+            return _error(40016, "invalid button size")
+        for button in menu["button"]:
+            if len(_below(button)) > 5:
+                return _error(40023, "invalid sub button size")
+            if not 0 < len(button["name"].encode()) <= 16:
+                return _error(40018, "invalid button name size")
+            for one in _below(button) or [button]:
+                if not one.get("type"):
+                    return _error(40017, "invalid button type")
+        self.menu = menu
+        return _json({"errcode": 0, "errmsg": "ok"})
+
+    async def _tags(self, _: web.Request) -> web.Response:
+        tags = [{"id": number, "name": name, "count": 1} for number, name in self.tags.items()]
+        return _json({"tags": tags})
+
     def _check_media(self, message: dict[str, Any]) -> web.Response | None:
         kind = message["msgtype"]
         if kind not in MEDIA_BYTES:
@@ -212,6 +268,18 @@ class FakeWeChat:
             return _error(40003, "invalid openid")
         return _json(self._describe(openid))
 
+    async def _remark(self, request: web.Request) -> web.Response:
+        raw = await request.text()
+        if _ESCAPED.search(raw):
+            return _error(40033, "invalid charset. please check your request, if include \\uxxxx")
+        asked = json.loads(raw)
+        if asked["openid"] not in self.followers:
+            return _error(40003, "invalid openid")
+        if len(asked["remark"]) >= 30:
+            return _error(40100, "invalid remark")
+        self.followers[asked["openid"]]["remark"] = asked["remark"]
+        return _json({"errcode": 0, "errmsg": "ok"})
+
     async def _users(self, request: web.Request) -> web.Response:
         asked = (await request.json())["user_list"]
         if len(asked) > 100:
@@ -245,6 +313,10 @@ def _check_content(message: dict[str, Any]) -> web.Response | None:
         case _:
             return _error(40008, "invalid message type")
     return None
+
+
+def _below(button: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(button.get("sub_button", []))
 
 
 def _json(value: dict[str, Any]) -> web.Response:

@@ -4,7 +4,8 @@ Receives by webhook at any replica, answers inside the webhook's response when t
 and by the customer-service API afterwards. Limits of the platform: private chats only; 5 messages
 within 48 hours after each message of the user; text of 2,048 bytes a message (longer text is
 split); pictures up to 10 MiB, AMR or MP3 up to 2 MiB, MP4 up to 10 MiB, each a message of its own
-and kept by the platform for three days; no recall, no edits, no message ids for what we send.
+and kept by the platform for three days; template messages as cards that name a template; no recall,
+no edits, no message ids for most of what we send.
 """
 
 import uuid
@@ -25,12 +26,16 @@ from connectors.wechat.encode import (
     custom_message,
     encode_segments,
 )
+from connectors.wechat.menu import Menu
+from connectors.wechat.tags import Tags
+from connectors.wechat.template import template_message
 from connectors.wechat.webhook import Webhook
 from onebus import action as act
 from onebus import connector
 from onebus.action import Sent
 from onebus.connector import Kit, SelfInfo, WebhookReply, WebhookRequest
 from onebus.errors import (
+    ActionError,
     BadParams,
     BusError,
     BusTimeout,
@@ -44,9 +49,11 @@ from onebus.errors import (
 from onebus.event import Chat, MessageSent, User
 from onebus.ids import MessageId, UserId
 from onebus.parts import send_parts
-from onebus.segment import Link, Text, Video
+from onebus.segment import Card, Link, Text, Video
 
 __all__ = ["Config", "Connector"]
+
+MAX_REMARK = 30
 
 NAMED_FOLLOWERS = 10_000
 """Of a longer list only so many are asked for their names; the rest are known by their ids."""
@@ -66,15 +73,29 @@ class Connector(connector.Connector[configuration.Config]):
             raise Misconfigured(f"{kit.account}: {'; '.join(problems)}")
         self.pushes = Webhook(config, kit)
         self._api = Api(config, kit)
+        self._tags = Tags(self._api, kit)
         self._me = User(UserId(config.app_id), config.nickname or config.app_id)
 
     async def open(self) -> SelfInfo:
-        """Prove app id and secret by a token. Raises NotReady or AuthFailed."""
+        """Prove app id and secret by a token, set the menu. Raises NotReady or AuthFailed."""
         try:
             await self._api.token()
         except BusError as error:
             raise NotReady(str(error)) from error
+        if self.config.menu:
+            await self._set_menu(self.config.menu)
         return SelfInfo(self._me)
+
+    async def _set_menu(self, menu: Menu) -> None:
+        """Create the menu unless it is there. An account that may have none still serves."""
+        try:
+            if await self._api.menu() != menu:
+                await self._api.create_menu(menu)
+                self.kit.logger.info("the account has a new menu")
+        except PlatformUnavailable as error:
+            raise NotReady(f"the menu could not be set: {error}") from error
+        except ActionError as error:
+            self.kit.logger.warning("the account goes on without the configured menu: %s", error)
 
     async def webhook(self, request: WebhookRequest) -> WebhookReply:
         """Answer one push of the platform, at any replica."""
@@ -107,8 +128,9 @@ class Connector(connector.Connector[configuration.Config]):
             raise PlatformUnavailable(f"nothing was sent: {error}") from error
 
     async def _push(self, chat: Chat, drafts: Sequence[Draft], degraded: tuple[str, ...]) -> Sent:
-        """Send by the customer-service API, which gives no ids: we make them."""
-        if not self.config.customer_service:
+        """Send by the customer-service API, which gives no ids: we make them; or as templates."""
+        templates = all(isinstance(draft, Card) for draft in drafts)
+        if not (self.config.customer_service or templates):
             raise Forbidden(
                 "customer_service is false: only one text of at most "
                 f"{MAX_TEXT_BYTES} bytes within {self.config.passive_window_s:g} s of a message "
@@ -124,13 +146,18 @@ class Connector(connector.Connector[configuration.Config]):
         )
 
     async def _push_one(self, chat: Chat, draft: Draft) -> MessageId:
+        if isinstance(draft, Card):
+            number = await self._api.send_template(template_message(chat.id, draft))
+            return MessageId(f"template-{number or uuid.uuid4().hex}")
         thumbnail = await self._api.thumbnail() if isinstance(draft, Video) else ""
         await self._api.send(custom_message(chat.id, draft, thumbnail))
         return MessageId(f"cs-{uuid.uuid4().hex}")
 
     async def _uploaded(self, draft: Draft) -> Draft:
         """A file under the platform's own id, before anything is sent. Raises BadParams."""
-        if isinstance(draft, Text | Link):
+        if isinstance(draft, Card):
+            template_message("", draft)  # what it cannot say is refused before anything is sent
+        if isinstance(draft, Text | Link | Card):
             return draft
         kind = str(draft.__struct_config__.tag)
         media = await self.kit.media.open(draft)
@@ -165,7 +192,14 @@ class Connector(connector.Connector[configuration.Config]):
         """Describe a follower; asks the platform each time."""
         if action.user == self._me.id:
             return self._me
-        return decode_user(await self._api.user(action.user), action.user)
+        answer = await self._api.user(action.user)
+        return decode_user(answer, action.user, await self._tags.names(answer))
+
+    async def set_remark(self, action: act.SetRemark) -> None:
+        """Note a name of a follower, of less than 30 characters. Raises BadParams."""
+        if len(action.remark) >= MAX_REMARK:
+            raise BadParams(f"WeChat takes a remark of less than {MAX_REMARK} characters")
+        await self._api.set_remark(action.user, action.remark)
 
     async def get_friends(self, action: act.GetFriends) -> tuple[User, ...]:  # noqa: ARG002
         """List the followers, with names for the first NAMED_FOLLOWERS."""
@@ -174,5 +208,6 @@ class Connector(connector.Connector[configuration.Config]):
         for start in range(0, min(len(openids), NAMED_FOLLOWERS), BATCH):
             for answer in await self._api.users(openids[start : start + BATCH]):
                 if answer.openid in users:
-                    users[answer.openid] = decode_user(answer, answer.openid)
+                    names = await self._tags.names(answer)
+                    users[answer.openid] = decode_user(answer, answer.openid, names)
         return tuple(users.values())

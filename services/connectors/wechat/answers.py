@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from connectors.wechat.menu import Menu
 from onebus.errors import (
     ActionError,
     AuthFailed,
@@ -23,6 +24,7 @@ from onebus.event import Sex, User
 from onebus.ids import UserId
 
 BUSY = -1
+NO_MENU = 46003
 TOKEN_REJECTED = frozenset({40001, 40014, 42001})
 QUOTA_USED_UP = frozenset({45009, 45011})
 
@@ -51,6 +53,7 @@ class UserAnswer(Answer):
     nickname: str = ""
     sex: int = 0
     remark: str = ""
+    tagid_list: tuple[int, ...] = ()
 
 
 class OpenIds(Struct, frozen=True):
@@ -73,6 +76,37 @@ class UploadAnswer(Answer):
     thumb_media_id: str = ""
 
 
+class TemplateAnswer(Answer):
+    """Of `message/template/send`."""
+
+    msgid: int = 0
+
+
+class Buttons(Struct, frozen=True):
+    """A menu."""
+
+    button: Menu = ()
+
+
+class MenuAnswer(Answer):
+    """Of `menu/get`: the menu that the API made, if there is one."""
+
+    menu: Buttons = Buttons()
+
+
+class Tag(Struct, frozen=True):
+    """A tag that the account has given to followers."""
+
+    id: int
+    name: str = ""
+
+
+class TagsAnswer(Answer):
+    """Of `tags/get`."""
+
+    tags: tuple[Tag, ...] = ()
+
+
 class MediaAnswer(Answer):
     """Of `media/get` where it is no file: films are at an address."""
 
@@ -85,21 +119,31 @@ class BatchAnswer(Answer):
     user_info_list: list[UserAnswer] = []
 
 
-def decode_user(answer: UserAnswer, openid: str) -> User:
-    """A follower; without nickname and remark the id is the only name there is."""
+def decode_user(answer: UserAnswer, openid: str, labels: tuple[str, ...] = ()) -> User:
+    """A follower; without nickname and remark the id is the only name there is.
+
+    `labels`: the names of the follower's tags.
+    """
     name = answer.nickname or answer.remark or openid
-    return User(UserId(openid), name, _SEXES.get(answer.sex, "unknown"), remark=answer.remark)
+    sex = _SEXES.get(answer.sex, "unknown")
+    return User(UserId(openid), name, sex, remark=answer.remark, labels=labels)
 
 
 _NO_FILE = (BadParams, "WeChat does not take such a file")
+_NO_TEMPLATE = (BadParams, "the account has no such template; see the platform's page of templates")
 _WRONG: Mapping[int, tuple[type[ActionError], str]] = {
     40003: (NotFound, "no follower of this account has this id"),
     40004: _NO_FILE,
     40005: _NO_FILE,
     40006: _NO_FILE,
     40007: (NotFound, "WeChat keeps a file for three days"),
+    40036: _NO_TEMPLATE,
+    40037: _NO_TEMPLATE,
+    43004: (Forbidden, "this goes to followers only"),
+    43101: (Forbidden, "the user has not agreed to such messages, or refuses them"),
     45001: _NO_FILE,
     45002: (BadParams, "the text is too long"),
+    47003: (BadParams, "what is filled in does not fit the template"),
 }
 """What is wrong with the call itself."""
 

@@ -8,11 +8,16 @@ import aiohttp
 from msgspec.structs import replace
 
 from connectors.wechat.answers import (
+    NO_MENU,
     TOKEN_REJECTED,
     Answer,
     BatchAnswer,
     FollowersAnswer,
     MediaAnswer,
+    MenuAnswer,
+    Tag,
+    TagsAnswer,
+    TemplateAnswer,
     TokenAnswer,
     UploadAnswer,
     UserAnswer,
@@ -21,6 +26,7 @@ from connectors.wechat.answers import (
     setup_error,
 )
 from connectors.wechat.config import Config
+from connectors.wechat.menu import Menu, menu_body
 from onebus.action import MediaFile
 from onebus.api import Call, Options
 from onebus.connector import Kit
@@ -89,6 +95,36 @@ class Api:
         call = Call("POST", "/cgi-bin/message/custom/send", json=message, writes=True)
         await self._call(call, Answer)
 
+    async def send_template(self, message: Mapping[str, Any]) -> int:
+        """Send a template message; returns the platform's id of it, 0 where it gave none.
+
+        Source: https://developers.weixin.qq.com/doc/service/en/api/notify/template/api_sendtemplatemessage.html
+        """
+        call = Call("POST", "/cgi-bin/message/template/send", json=message, writes=True)
+        return (await self._call(call, TemplateAnswer)).msgid
+
+    async def menu(self) -> Menu:
+        """The menu that the API made; empty when there is none.
+
+        Source: https://developers.weixin.qq.com/doc/service/en/api/custommenu/api_getmenu.html
+        """
+        call = Call("GET", "/cgi-bin/menu/get")
+        return (await self._call(call, MenuAnswer, fine=NO_MENU)).menu.button
+
+    async def create_menu(self, menu: Menu) -> None:
+        """Put a menu in the place of the one that is there.
+
+        Source: https://developers.weixin.qq.com/doc/service/en/api/custommenu/api_createcustommenu.html
+        """
+        await self._call(Call("POST", "/cgi-bin/menu/create", json=menu_body(menu)), Answer)
+
+    async def tags(self) -> tuple[Tag, ...]:
+        """The tags that the account has for its followers.
+
+        Source: https://developers.weixin.qq.com/doc/offiaccount/en/User_Management/User_Tag_Management.html
+        """
+        return (await self._call(Call("GET", "/cgi-bin/tags/get"), TagsAnswer)).tags
+
     async def user(self, openid: str) -> UserAnswer:
         """Describe a follower.
 
@@ -96,6 +132,14 @@ class Api:
         """
         query = {"openid": openid, "lang": "zh_CN"}
         return await self._call(Call("GET", "/cgi-bin/user/info", query), UserAnswer)
+
+    async def set_remark(self, openid: str, remark: str) -> None:
+        """Note a name of a follower.
+
+        Source: https://developers.weixin.qq.com/doc/service/en/api/usermanage/userinfo/api_updateremark.html
+        """
+        body = {"openid": openid, "remark": remark}
+        await self._call(Call("POST", "/cgi-bin/user/info/updateremark", json=body), Answer)
 
     async def users(self, openids: list[str]) -> list[UserAnswer]:
         """Describe up to BATCH followers.
@@ -190,17 +234,18 @@ class Api:
                     raise PlatformUnavailable("WeChat gave too long an answer")
             return replace(answer, body=_mend(bytes(body))).read(MediaAnswer)
 
-    async def _call(self, call: Call, kind: type[A]) -> A:
+    async def _call(self, call: Call, kind: type[A], *, fine: int = 0) -> A:
         """Call with the token; once more with a new one when the platform rejects it.
 
-        A call with a rejected token was not executed, so repeating it is safe.
+        A call with a rejected token was not executed, so repeating it is safe. `fine`: an error
+        code that is an answer, too.
         """
         token = await self._token_in_action(None)
         answer = await self._request(call, token, kind)
         if answer.errcode in TOKEN_REJECTED:
             token = await self._token_in_action(token)
             answer = await self._request(call, token, kind)
-        if answer.errcode:
+        if answer.errcode not in (0, fine):
             said = self._http.clean(answer.errmsg, token)
             raise action_error(answer.errcode, said)
         return answer

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from connectors.wechat import menu as menus
+
 AES_KEY_CHARS = 43
 
 _BASE_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
@@ -18,7 +20,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     `encoding_aes_key`: when set, the platform must be in safe (or compatible) mode; a message that
     is not encrypted is refused. `customer_service`: whether the account may use the
     customer-service API; without it only replies within `passive_window_s` of a message go out.
-    The platform gives up after 5 s, so the window must be shorter.
+    The platform gives up after 5 s, so the window must be shorter. `menu`: the buttons of the
+    account's menu, in the platform's own words; without any the menu is left alone.
     """
 
     app_id: str
@@ -30,6 +33,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     passive_window_s: float = 4.5
     request_timeout_s: float = 10
     api_base: str = "https://api.weixin.qq.com"
+    menu: menus.Menu = ()
 
     def problems(self, *, exposed: bool) -> Iterable[tuple[str, str]]:  # noqa: ARG002
         """What is wrong beyond types: key and text. A bind beyond loopback changes nothing here."""
@@ -44,6 +48,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
             yield "request_timeout_s", "must be more than 0"
         if not _BASE_URL.fullmatch(self.api_base):
             yield "api_base", "must be https://host (or http://host), without a query"
+        for text in menus.problems(self.menu):
+            yield "menu", text
 
 
 def aes_key(encoding_aes_key: str) -> bytes | None:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, cast
 
 from msgspec import Struct
 
+from connectors.wechat.template import is_template
 from onebus import segment as seg
 from onebus.errors import BadParams, UnsupportedAction
 from onebus.segment import Link, Segment, Segments, Text
@@ -25,8 +26,10 @@ _MEDIA = (seg.Image, seg.Voice, seg.Video, seg.File)
 _UPLOADED = (seg.Image, seg.Voice, seg.Video)
 
 MediaDraft: TypeAlias = seg.Image | seg.Voice | seg.Video
-Draft: TypeAlias = Text | Link | MediaDraft
-"""One platform message: a text that fits, a link with a title, or a file by its media id."""
+CustomDraft: TypeAlias = Text | Link | MediaDraft
+Draft: TypeAlias = CustomDraft | seg.Card
+"""One platform message: a text that fits, a link with a title, a file by its media id, or a card
+that is a template message."""
 
 MEDIA_TYPES: Mapping[str, tuple[str, ...]] = {
     "image": ("image/png", "image/jpeg", "image/gif", "image/bmp"),
@@ -46,13 +49,13 @@ class Encoded(Struct, frozen=True):
 def encode_segments(segments: Segments, *, cards: bool = True) -> Encoded:
     """A message → its platform messages, in order. Nothing is dropped silently.
 
-    `cards`: whether a link with a title, or a file, may be a message of its own. Raises
-    UnsupportedAction for files otherwise, BadParams for an empty message.
+    `cards`: whether a link with a title, or a file, may be a message of its own. A template always
+    is one. Raises UnsupportedAction for files otherwise, BadParams for an empty message.
     """
     drafts: list[Draft] = []
     text: list[str] = []
     for segment in segments:
-        if cards and _stands_alone(segment):
+        if is_template(segment) or (cards and _stands_alone(segment)):
             drafts += _texts(text)
             drafts.append(cast("Draft", segment))
             text.clear()
@@ -155,8 +158,10 @@ _READABLE: Mapping[type, Callable[[Any], str]] = {
 }
 
 
-def custom_message(user: str, draft: Draft, thumbnail: str = "") -> dict[str, Any]:
-    """A platform message → the body of `message/custom/send`; of a file `file` is its media id."""
+def custom_message(user: str, draft: CustomDraft, thumbnail: str = "") -> dict[str, Any]:
+    """A platform message that is no template → the body of `message/custom/send`; of a file `file`
+    is its media id.
+    """
     match draft:
         case Text():
             return {"touser": user, "msgtype": "text", "text": {"content": draft.text}}

@@ -10,11 +10,12 @@ from tests.fakes.wechat_api import FakeWeChat
 from tests.fakes.wechat_push import WeChatPlatform
 
 from connectors.wechat.decode import decode, parse_xml
-from connectors.wechat.encode import custom_message, encode_segments
+from connectors.wechat.encode import Draft, custom_message, encode_segments
+from connectors.wechat.template import template_message
 from onebus.connector import WebhookRequest
 from onebus.event import Chat, private_chat
 from onebus.ids import UserId
-from onebus.segment import Segment
+from onebus.segment import Card, Segment
 from onebus.testing import subject
 from onebus.testing.play import Replica
 from onebus.testing.subject import Golden
@@ -22,6 +23,12 @@ from onebus.testing.subject import Golden
 SECRET = "app-secret-canary"
 TOKEN = "webhook-token-canary"
 USERS = ("oAnn", "oBob")
+
+
+def _message(draft: Draft) -> dict[str, Any]:
+    if isinstance(draft, Card):
+        return template_message("OPENID", draft)
+    return custom_message("OPENID", draft)
 
 
 class Subject(subject.Subject):
@@ -69,7 +76,7 @@ class Subject(subject.Subject):
     def encodes(self) -> Mapping[str, Golden]:
         def outbound(given: Any) -> Any:
             encoded = encode_segments(msgspec.convert(given, tuple[Segment, ...]))
-            messages = [custom_message("OPENID", draft) for draft in encoded.drafts]
+            messages = [_message(draft) for draft in encoded.drafts]
             return {"messages": messages, "degraded": encoded.degraded}
 
         return {"outbound": outbound}

@@ -66,6 +66,26 @@ async def test_wechatpy_reads_users(api: FakeWeChat) -> None:
     assert [user["openid"] for user in batch] == ["oUser", "oTwo"]
 
 
+async def test_wechatpy_does_templates_menus_tags_and_remarks(api: FakeWeChat) -> None:
+    api.templates["T1"] = {"thing1"}
+    api.tags[2] = "星标组"
+    menu = {
+        "button": [{"name": "菜单", "sub_button": [{"type": "click", "name": "a", "key": "k"}]}]
+    }
+
+    def use(client: Client) -> Any:
+        sent = client.message.send_template("oUser", "T1", {"thing1": {"value": "x"}})
+        client.menu.create(menu)
+        client.user.update_remark("oUser", "pal")
+        return sent["msgid"], client.menu.get()["menu"]["button"], client.tag.get()
+
+    msgid, (button,), (tag,) = await call(api, use)
+    assert (msgid, tag["id"], tag["name"]) == (200228332, 2, "星标组")
+    assert button["sub_button"] == [{"type": "click", "name": "a", "key": "k", "sub_button": []}]
+    assert api.templated[0]["touser"] == "oUser"
+    assert api.followers["oUser"]["remark"] == "pal"
+
+
 async def test_wechatpy_renews_a_rejected_token(api: FakeWeChat) -> None:
     def twice(client: Client) -> Any:
         client.user.get("oUser")
@@ -83,6 +103,10 @@ async def test_wechatpy_renews_a_rejected_token(api: FakeWeChat) -> None:
         (40003, lambda client: client.user.get("nobody"), ""),
         (40003, lambda client: client.message.send_text("o" * 28, "x"), ""),
         (40032, lambda client: client.user.get_batch(["o"] * 101), ""),
+        (43004, lambda client: client.message.send_template("nobody", "T1", {}), ""),
+        (40037, lambda client: client.message.send_template("oUser", "T1", {}), ""),
+        (40016, lambda client: client.menu.create({"button": []}), ""),
+        (40018, lambda client: client.menu.create({"button": [{"name": "x" * 17}]}), ""),
     ],
 )
 async def test_wechatpy_understands_the_errors(

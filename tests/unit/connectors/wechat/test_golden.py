@@ -11,9 +11,11 @@ import wechatpy
 from connectors.wechat.answers import action_error, setup_error
 from connectors.wechat.crypto import sign
 from connectors.wechat.decode import decode, parse_xml
-from connectors.wechat.encode import custom_message, encode_segments
+from connectors.wechat.encode import Draft, custom_message, encode_segments
+from connectors.wechat.menu import Button, menu_body, problems
+from connectors.wechat.template import template_message
 from onebus.ids import parse_account
-from onebus.segment import Segment
+from onebus.segment import Card, Segment
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "wechat"
 
@@ -46,10 +48,16 @@ def test_wechatpy_reads_the_same_in_inbound(given: str, expect: dict[str, Any]) 
             assert event["message"] == str(theirs.id)
 
 
+def message(draft: Draft) -> dict[str, Any]:
+    if isinstance(draft, Card):
+        return template_message("OPENID", draft)
+    return custom_message("OPENID", draft)
+
+
 @pytest.mark.parametrize(("given", "expect"), cases("outbound"))
 def test_outbound(given: list[Any], expect: dict[str, Any]) -> None:
     encoded = encode_segments(msgspec.convert(given, tuple[Segment, ...]))
-    messages = [custom_message("OPENID", draft) for draft in encoded.drafts]
+    messages = [message(draft) for draft in encoded.drafts]
     assert {"messages": messages, "degraded": list(encoded.degraded)} == expect
 
 
@@ -65,3 +73,10 @@ def test_errors(given: dict[str, Any], expect: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("given", "expect"), cases("signatures"))
 def test_signatures(given: list[str], expect: str) -> None:
     assert sign(*given) == expect
+
+
+@pytest.mark.parametrize(("given", "expect"), cases("menus"))
+def test_menus(given: list[dict[str, Any]], expect: list[str]) -> None:
+    menu = msgspec.convert(given, tuple[Button, ...])
+    assert list(problems(menu)) == expect
+    assert json.loads(json.dumps(menu_body(menu))) == {"button": given}

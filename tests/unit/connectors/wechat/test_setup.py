@@ -14,7 +14,7 @@ TOKEN = "/cgi-bin/stable_token"
 
 
 def test_capabilities() -> None:
-    actions = ("send_message", "get_user", "get_friends", "get_media")
+    actions = ("send_message", "get_user", "get_friends", "set_remark", "get_media")
     shown = ("send:text", "send:link", "send:image", "send:voice", "send:video")
     limits = ("limit:image:10485760", "limit:voice:2097152", "limit:video:10485760")
     assert capabilities(Connector) == (*actions, *shown, *limits)

@@ -6,10 +6,12 @@ from aiohttp import web
 from tests.unit.connectors.wechat.conftest import Replicas
 
 from connectors import wechat
-from onebus.action import GetFriends, GetUser
-from onebus.errors import Forbidden, NotFound, PlatformUnavailable
+from onebus.action import GetFriends, GetUser, SetRemark
+from onebus.errors import BadParams, Forbidden, NotFound, PlatformUnavailable
 from onebus.event import User
 from onebus.ids import UserId
+
+TAGS = "/cgi-bin/tags/get"
 
 
 def names(users: Sequence[User]) -> list[tuple[str, str]]:
@@ -66,6 +68,54 @@ async def test_get_friends_reads_all_pages_and_names(replicas: Replicas) -> None
     friends = await replicas.connector().get_friends(GetFriends())
     assert names(friends) == [(f"o{number}", f"name {number}") for number in range(250)]
     assert replicas.api.calls["/cgi-bin/user/info/batchget"] == 3
+
+
+async def test_the_names_of_tags_are_asked_for_now_and_then(replicas: Replicas) -> None:
+    api, now_s = replicas.api, 1_800_000_000.0
+    replicas.clock = lambda: now_s
+    api.tags |= {2: "星标组", 127: "Guangdong"}
+    api.followers.follow("oUser", tagid_list=[127, 2, 9])
+    api.followers.follow("oPlain")
+    connector = replicas.connector()
+    plain = await connector.get_user(GetUser(UserId("oPlain")))
+    assert (plain.labels, api.calls[TAGS]) == ((), 0)
+    for _ in range(2):
+        user = await connector.get_user(GetUser(UserId("oUser")))
+        assert user.labels == ("Guangdong", "星标组")  # nobody knows 9
+    friends = {friend.id: friend.labels for friend in await connector.get_friends(GetFriends())}
+    assert friends == {"oUser": ("Guangdong", "星标组"), "oPlain": ()}
+    assert api.calls[TAGS] == 1
+    api.tags[127] = "Guangdong people"
+    now_s += 301
+    user = await connector.get_user(GetUser(UserId("oUser")))
+    assert (user.labels, api.calls[TAGS]) == (("Guangdong people", "星标组"), 2)
+
+
+async def test_without_the_names_of_tags_a_follower_is_described_all_the_same(
+    replicas: Replicas,
+) -> None:
+    replicas.api.tags[2] = "星标组"
+    replicas.api.followers.follow("oUser", nickname="Ann", tagid_list=[2])
+    replicas.api.answer_next(TAGS, 48001)
+    connector = replicas.connector()
+    for _ in range(2):
+        assert (await connector.get_user(GetUser(UserId("oUser")))).name == "Ann"
+    assert replicas.api.calls[TAGS] == 1
+
+
+async def test_a_remark_is_noted_and_taken_away(replicas: Replicas) -> None:
+    connector = replicas.connector()
+    for remark in ("戴帽子的", "x" * 29, ""):
+        await connector.set_remark(SetRemark(UserId("oUser"), remark))
+        assert (await connector.get_user(GetUser(UserId("oUser")))).remark == remark
+
+
+async def test_a_remark_that_is_too_long_or_of_nobody(replicas: Replicas) -> None:
+    with pytest.raises(BadParams, match="less than 30"):
+        await replicas.connector().set_remark(SetRemark(UserId("oUser"), "x" * 30))
+    assert not replicas.api.calls
+    with pytest.raises(NotFound):
+        await replicas.connector().set_remark(SetRemark(UserId("oGone"), "x"))
 
 
 async def test_get_friends_of_nobody(replicas: Replicas) -> None:
