@@ -14,7 +14,7 @@ def kept_key(data_dir: Path) -> str:
     """The key below `data_dir`, drawn when there is none. Raises Misconfigured."""
     path = data_dir / NAME
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)  # the log will be here, too
         _draw(path)
         key = path.read_text().strip()
     except OSError as error:

@@ -26,3 +26,8 @@ def test_one_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Misconfigured, match="set secret_key"):
         kept_key(tmp_path / "file")
+
+
+def test_a_directory_that_it_makes_is_the_owners_alone(tmp_path: Path) -> None:
+    kept_key(tmp_path / "data")
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
