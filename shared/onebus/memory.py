@@ -12,8 +12,8 @@ def give_back_what_is_freed() -> None:
     """Give large blocks memory of their own, and the top of the heap back once it is free.
 
     The allocator of glibc raises both limits by itself, up to 32 MiB, with each large block that is
-    freed. A page of the log or a bot that was away then leaves holes that small objects settle in,
-    and a process is at its size only after a day of them. Another allocator has its own ways.
+    freed. A page of the log then leaves holes that small objects settle in, and it takes a process
+    longer to be at its size. Another allocator has its own ways.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
