@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEPLOY := $(VENV)/.deploy
 
-.PHONY: help setup run check test test-browser compose-test deploy-check k8s-test mutants faults soak docs clean
+.PHONY: help setup run check test test-browser compose-test deploy-check k8s-test mutants faults soak bench docs clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ faults: $(STAMP) ## Break things under load and print the table of figures (90 m
 
 soak: $(STAMP) ## An hour of ordinary life with bots that flap; what grows is a leak (ARGS=minutes)
 	$(BIN)/python -m tests.e2e.faults.soak $(ARGS)
+
+bench: $(STAMP) ## Measure beside the floor of the stack, write docs/benchmarks.md (QUICK=1: 4 minutes; needs wrk)
+	$(BIN)/python -m tests.bench
 
 clean: ## Remove what setup, check and test made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -197,14 +197,15 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path, **config: Any) -> AsyncIterator[Stage]:
+async def stage(folder: Path, *, sync: str = "always", **config: Any) -> AsyncIterator[Stage]:
     """NATS, and a configuration for whoever is added; a traceback of any of them fails.
 
-    `config` is as for `write_config`: `sandbox__demo={"onebot.v11": {…}}` is an account.
+    `sync` is when NATS writes to the disk. `config` is as for `write_config`:
+    `sandbox__demo={"onebot.v11": {…}}` is an account.
     """
     folder.mkdir(parents=True, exist_ok=True)
     async with (
-        nats_server(folder / "nats", port=stable_port(), storage=PLENTY) as nats,
+        nats_server(folder / "nats", port=stable_port(), storage=PLENTY, sync=sync) as nats,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
     ):
         made = Stage(folder, nats, http, config)

@@ -1,0 +1,117 @@
+"""Rows 1 and 2: an action from the bot by way of NATS to the sandbox and back, by HTTP and by WS.
+
+`get_stranger_info` reads, and `send_private_msg` is answered once the log has the message. What
+`get_login_info` answers a frontend knows already; its floor asks all the same, as any bridge does
+that keeps nothing.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from tests.bench.group import Group, Run
+from tests.bench.load.http import http_load
+from tests.bench.load.ws_calls import ws_load
+from tests.bench.measure import Load, Side
+from tests.bench.programs import floor, onebus, pids
+from tests.bench.row import Bars, Row
+from tests.e2e.faults.stage import Stage, stable_port
+
+CONNECTIONS = (1, 16, 64)
+LOGIN, READ, SEND = "get_login_info", "get_stranger_info", "send_private_msg"
+TEXT = "Hello, how are you today?"
+READ_BARS = {
+    1: Bars(p50=1.3, cpu=1.25),
+    16: Bars(ratio=0.8, cpu=1.25),
+    64: Bars(ratio=0.8, cpu=1.25),
+}
+SEND_BARS = Bars(ratio=0.7)
+
+Loader = Callable[[str, Path, int, float], Awaitable[Load]]
+
+
+class Way(Struct, frozen=True):
+    """How bots call: which load, where onebus and the floor take it, what a call looks like."""
+
+    name: str
+    load: Loader
+    ours: str
+    floors: str
+    body: Callable[[str, Any], Any]
+
+
+HTTP = Way(
+    "http", http_load, "http://{}/sandbox/demo/onebot/v11/{}", "http://{}/{}", lambda _, p: p
+)
+WS = Way(
+    "ws",
+    ws_load,
+    "ws://{}/sandbox/demo/onebot/v11/api",
+    "ws://{}/ws",
+    lambda action, params: {"action": action, "params": params},
+)
+
+
+async def measure(way: Way, sync: str, run: Run) -> list[Row]:
+    """All rows of one way of calling, with one setting of when NATS writes to the disk."""
+    rows: list[Row] = []
+    async with (
+        onebus(run.folder / "onebus", way.name, sync=sync) as ours,
+        floor(run.folder / "floor", sync=sync) as below,
+    ):
+        port = stable_port()
+        await below.add("connector")
+        await below.add("frontend", str(port))
+        alice = await number_of_alice(ours)
+        calls: dict[str, dict[str, Any]] = {LOGIN: {}, READ: {"user_id": alice}}
+        if sync == "always":  # which is a matter of what is written
+            calls.clear()
+        if run.quick:
+            calls.pop(LOGIN, None)
+        calls[SEND] = {"user_id": alice, "message": TEXT}
+        for action, params in calls.items():
+            body = run.folder / f"{action}.json"
+            body.write_bytes(msgspec.json.encode(way.body(action, params)))
+            for connections in CONNECTIONS[1:2] if run.quick else CONNECTIONS:
+                load = partial(_load, way.load, body, connections)
+                at = f"127.0.0.1:{ours['frontend'].port}"
+                mine = Side(pids(ours), partial(load, way.ours.format(at, action)))
+                at = f"127.0.0.1:{port}"
+                theirs = Side(below.pids, partial(load, way.floors.format(at, action)))
+                name = f"{way.name} {action}, {connections} connections, sync {sync}"
+                bars = SEND_BARS if action == SEND else READ_BARS[connections]
+                rows += await run.compare(name, mine, theirs, bars)
+        await check_answers(ours)
+    return rows
+
+
+async def _load(load: Loader, body: Path, connections: int, url: str, seconds: float) -> Load:
+    return await load(url, body, connections, seconds)
+
+
+async def number_of_alice(ours: Stage) -> int:
+    """What bots know her by, once they may; she is no plain number, as on most platforms."""
+    account = ours.account("frontend")
+    await account.say("hello")
+    found: int = (await account.ok("get_stranger_info", user_id="alice"))["user_id"]
+    return found
+
+
+async def check_answers(ours: Stage) -> None:
+    """No call was refused, as the frontend counted them."""
+    async with ours.http.get(f"{ours['frontend'].base}/metrics") as response:
+        page = await response.text()
+    counted = [line for line in page.splitlines() if line.startswith("onebus_actions_total{")]
+    assert counted
+    assert not [line for line in counted if 'retcode="0"' not in line], counted
+
+
+GROUPS = [
+    Group("http", partial(measure, HTTP, "2m")),
+    Group("http-always", partial(measure, HTTP, "always"), quick=False),
+    Group("ws", partial(measure, WS, "2m")),
+    Group("ws-always", partial(measure, WS, "always"), quick=False),
+]
