@@ -92,6 +92,7 @@ class Reader:
         self._consumer_sequence = 0
         self._backlog = 0
         self._backlog_known = False
+        self._current = False
         self._group = asyncio.TaskGroup()
 
     async def __aenter__(self) -> "Reader":
@@ -106,6 +107,11 @@ class Reader:
         await self._group.__aexit__(*error)
         # nats-py holds what has ended until Python looks for garbage: not what was read, too.
         self._on_entry = _ignore
+
+    @property
+    def current(self) -> bool:
+        """Whether all that was stored is handed over, and what is stored now will be at once."""
+        return self._current and not self._broken.is_set() and self._bus.connected
 
     def skip_to(self, sequence: int) -> None:
         """Begin after this entry; only while there are no filters, so that nothing is passed by."""
@@ -180,6 +186,7 @@ class Reader:
     async def _create(self, name: str, inbox: str) -> None:
         """Make the consumer; what it finds waiting is the way to knowing when we caught up."""
         self._consumer_sequence = 0
+        self._current = False
         config: dict[str, Any] = {
             "name": name,
             "deliver_subject": inbox,
@@ -267,4 +274,5 @@ class Reader:
         """Note when all that was stored at the consumer's creation has been handed over."""
         if self._backlog_known and self._backlog <= 0 and not self._broken.is_set():
             self._backlog_known = False
+            self._current = True
             self.caught_up.set()

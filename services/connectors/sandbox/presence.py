@@ -21,6 +21,7 @@ class Presence:
     """Holds the account open until it goes offline or is restarted."""
 
     def __init__(self, state: State) -> None:
+        self._state = state
         self._statuses = state.statuses
         self._ended = asyncio.Event()
         self._why = ""
@@ -57,7 +58,7 @@ class Presence:
     async def hold(self) -> None:
         """Wait until the account goes offline or is restarted. Raises NotReady then."""
         self._ended.clear()
-        async with self._statuses.follow(self._on_status):
+        async with self._state.followed(self._on_status):
             await self._ended.wait()
         raise NotReady(self._why)
 

@@ -1,7 +1,10 @@
 """Who and what there is on the sandbox, kept in NATS: one document per person, group, request…"""
 
 import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
+from connectors.sandbox.copies import Copies
 from connectors.sandbox.documents import (
     Board,
     BoardChange,
@@ -13,7 +16,8 @@ from connectors.sandbox.documents import (
 from connectors.sandbox.group import Group, GroupChange
 from connectors.sandbox.store import Changed, Documents
 from onebus import subjects
-from onebus.bucket import Bucket
+from onebus.bucket import Bucket, Entry
+from onebus.codec import decode
 from onebus.errors import BadParams, Forbidden, NotFound
 from onebus.event import Chat, Membership, User
 from onebus.ids import Account, ChatId, MessageId, UserId
@@ -50,12 +54,26 @@ class State:
 
     def __init__(self, bucket: Bucket, account: Account, nickname: str) -> None:
         below = subjects.escape(account.account_id)
+        most_boards = MAX_USERS + MAX_GROUPS
+        copies = Copies(bucket, below)
         self.me = User(UserId(account.account_id), nickname)
-        self.people = Documents(bucket, f"{below}.user", Person, MAX_USERS)
-        self.requests = Documents(bucket, f"{below}.request", Request, MAX_REQUESTS)
-        self.boards = Documents(bucket, f"{below}.board", Board, MAX_USERS + MAX_GROUPS)
-        self.statuses = Documents(bucket, f"{below}.status", Status, 1)
-        self._groups = Documents(bucket, f"{below}.group", Group, MAX_GROUPS)
+        self.people = Documents(bucket, copies, f"{below}.user", Person, MAX_USERS)
+        self.requests = Documents(bucket, copies, f"{below}.request", Request, MAX_REQUESTS)
+        self.boards = Documents(bucket, copies, f"{below}.board", Board, most_boards)
+        self.statuses = Documents(bucket, copies, f"{below}.status", Status, 1)
+        self._groups = Documents(bucket, copies, f"{below}.group", Group, MAX_GROUPS)
+        self._copies = copies
+
+    @asynccontextmanager
+    async def followed(self, on_status: Callable[[Status], None]) -> AsyncIterator[None]:
+        """Keep copies of what messages look at, inside of the block; told how the account is."""
+
+        def on_change(key: str, entry: Entry) -> None:
+            if self.statuses.has(key):
+                on_status(decode(entry.value, Status))
+
+        async with self._copies.followed(on_change):
+            yield
 
     async def user(self, user: UserId) -> User:
         """A user by id, the account's own too. Raises NotFound."""
