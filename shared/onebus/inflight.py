@@ -1,8 +1,9 @@
 """What is under way at the moment, counted, for whoever has to wait until it is over."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from onebus.waiting import Flag
 
 
 class InFlight:
@@ -10,7 +11,7 @@ class InFlight:
 
     def __init__(self) -> None:
         self.count = 0
-        self._idle = asyncio.Event()
+        self._idle = Flag()
         self._idle.set()
 
     @contextmanager
