@@ -4,7 +4,6 @@ OneBot has no acknowledgement, but WebSocket answers pings in order: the pong to
 sent after an event says that the bot has read that event. Pure: no clock, no socket.
 """
 
-from collections import deque
 from dataclasses import dataclass
 
 from msgspec import Struct
@@ -42,8 +41,9 @@ class Window:
     def __init__(self, most: int) -> None:
         self._most = most
         self._size = min(FIRST, most)
-        self._entries: deque[_Entry] = deque()
-        self._marks: deque[_Mark] = deque()
+        # Lists: they are short, and each of ten thousand idle sockets has two empty ones.
+        self._entries: list[_Entry] = []
+        self._marks: list[_Mark] = []
         self._added = 0
         self._released = 0
         self._kept = 0
@@ -92,7 +92,7 @@ class Window:
         number = int(payload) if payload.isdigit() and len(payload) < 20 else 0
         covers = self._released
         while self._marks and self._marks[0].number <= number:
-            mark = self._marks.popleft()
+            mark = self._marks.pop(0)
             covers = mark.covers
             if mark.number == number:
                 self._adapt(now_s - mark.at_s)
@@ -106,7 +106,7 @@ class Window:
         """Let go of what is covered, and of left out events right behind it."""
         last = None
         while self._entries and (self._released < covers or not self._entries[0].sent):
-            last = self._entries.popleft().frame.sequence
+            last = self._entries.pop(0).frame.sequence
             self._released += 1
         return last
 
