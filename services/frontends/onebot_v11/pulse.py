@@ -15,6 +15,7 @@ from typing import TypeAlias
 from aiohttp import ClientWebSocketResponse, web
 
 from onebus.keepalive import peer_answers
+from onebus.waiting import at_most
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Pulse:
         self._name = name
         self._heard_at_s = time.monotonic()
         self._deaf = False
+        self._said = False
 
     def heard(self) -> None:
         """Something came."""
@@ -56,27 +58,41 @@ class Pulse:
             self._deaf = False
             self.heard()
 
-    async def ping(self) -> None:
-        """Ask for signs of life until cancelled; a ping without payload acknowledges nothing."""
-        while True:
-            await asyncio.sleep(PING_S)
-            await self._connection.ping()
-
     async def stops(self) -> None:
-        """Wait for a silence that is the end; one that need not be is said."""
-        said = False
-        while (silence_s := self._silence_s()) < DEAD_S:
-            if silence_s < QUIET_S:
-                said = False
-            elif not said:
-                if not peer_answers(self._transport, ANSWERS_S):
-                    break
-                said = True
-                text = "%s: a bot gives no sign of life: it is busy, or hangs; it has %.0f s more"
-                logger.warning(text, self._name, DEAD_S - silence_s)
-            await self._sleep((DEAD_S if said else min(QUIET_S, DEAD_S)) - silence_s)
+        """Ask for signs of life until there was a silence that is the end.
+
+        One task for both: ten thousand bots are ten thousand of it.
+        """
+        ping_at_s = time.monotonic() + PING_S
+        while (left_s := self._left_s()) > 0:
+            to_ping_s = ping_at_s - time.monotonic()
+            if to_ping_s > 0:
+                await self._sleep(min(left_s, to_ping_s))
+            else:
+                ping_at_s += PING_S
+                await self._ping(left_s)
         text = "%s: a bot gave no sign of life for %.0f s and is disconnected"
         logger.warning(text, self._name, self._silence_s())
+
+    def _left_s(self) -> float:
+        """How long it may go on like this; a silence that need not be the end is said."""
+        silence_s = self._silence_s()
+        if silence_s < QUIET_S:
+            self._said = False
+            return min(QUIET_S, DEAD_S) - silence_s
+        if not self._said:
+            if not peer_answers(self._transport, ANSWERS_S):
+                return 0
+            self._said = True
+            text = "%s: a bot gives no sign of life: it is busy, or hangs; it has %.0f s more"
+            logger.warning(text, self._name, DEAD_S - silence_s)
+        return DEAD_S - silence_s
+
+    async def _ping(self, patience_s: float) -> None:
+        """A ping without payload acknowledges nothing. It waits behind what a bot does not read."""
+        with contextlib.suppress(ConnectionError):
+            async with at_most(patience_s):
+                await self._connection.ping()
 
     def _silence_s(self) -> float:
         return 0 if self._deaf else time.monotonic() - self._heard_at_s

@@ -121,7 +121,6 @@ class Socket:
                 task.cancel()
 
     def _background(self) -> Iterable[Any]:
-        yield self._ping()
         yield self._hang_up_when_silent()
         if self._outbound is None:
             return
@@ -138,10 +137,6 @@ class Socket:
             return
         with contextlib.suppress(ConnectionError):
             await self._connection.pong(message.data)
-
-    async def _ping(self) -> None:
-        with contextlib.suppress(ConnectionError):
-            await self._pulse.ping()
 
     async def _send_events(self, outbound: Outbound) -> None:
         async def ping(payload: bytes) -> None:

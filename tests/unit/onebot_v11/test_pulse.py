@@ -40,6 +40,17 @@ async def connected() -> AsyncIterator[asyncio.WriteTransport]:
         hanging.set()
 
 
+class Deaf:
+    """A connection whose bot reads nothing: a ping waits behind what was written before."""
+
+    def __init__(self) -> None:
+        self.pings = 0
+
+    async def ping(self) -> None:
+        self.pings += 1
+        await asyncio.Event().wait()
+
+
 def pulse(transport: asyncio.BaseTransport | None) -> Pulse:
     connection: Any = None  # only `ping` uses it
     return Pulse(connection, transport, "sandbox.demo")
@@ -104,6 +115,15 @@ async def test_what_came_while_this_process_stood_still_is_read_first(
         begun_s = time.monotonic()
         await stopping
         assert time.monotonic() - begun_s >= DEAD_S * 0.9
+
+
+async def test_a_ping_that_cannot_be_sent_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulse_module, "PING_S", 0.05)
+    connection: Any = Deaf()
+    async with connected() as transport:
+        made = Pulse(connection, transport, "sandbox.demo")
+        assert DEAD_S <= await took_s(made) < 2 * DEAD_S
+    assert connection.pings > 1
 
 
 async def test_whether_the_other_system_answers_is_known_from_its_acknowledgements() -> None:
