@@ -1,9 +1,18 @@
--- One request over and over; what came of it as one line of JSON. The body is in the file BODY.
-local file = assert(io.open(os.getenv("BODY"), "rb"))
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-wrk.body = file:read("*a")
-file:close()
+-- The requests of a file in turns, a body a line; what came of it as one line of JSON.
+local requests, turn = {}, 0
+
+init = function(_)
+  wrk.method = "POST"
+  wrk.headers["Content-Type"] = "application/json"
+  for body in io.lines(os.getenv("BODIES")) do
+    requests[#requests + 1] = wrk.format(nil, nil, nil, body)
+  end
+end
+
+request = function()
+  turn = turn % #requests + 1
+  return requests[turn]
+end
 
 done = function(summary, latency, _)
   local wrong = summary.errors

@@ -1,12 +1,14 @@
 """Calls by WebSocket, one at a time on each connection; prints what came of it as JSON.
 
-`python -m tests.bench.load.ws_calls URL CONNECTIONS SECONDS FILE`: the file holds the frame.
+`python -m tests.bench.load.ws_calls URL CONNECTIONS SECONDS FILE`: the file's lines in turns.
 """
 
 import asyncio
 import json
 import sys
 import time
+from collections.abc import Iterable
+from itertools import cycle
 from pathlib import Path
 
 import uvloop
@@ -17,11 +19,11 @@ CONNECT_S = 10.0
 OK = b'"retcode":0'
 
 
-async def ws_load(url: str, body: Path, connections: int, seconds: float) -> Load:
+async def ws_load(url: str, bodies: Path, connections: int, seconds: float) -> Load:
     """Do it in a process of its own. Any answer but `retcode` 0 fails."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.bench.load.ws_calls"),
-        *(url, str(connections), str(seconds), str(body)),
+        *(url, str(connections), str(seconds), str(bodies)),
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()
@@ -32,8 +34,8 @@ async def ws_load(url: str, body: Path, connections: int, seconds: float) -> Loa
 class Caller:
     """All connections; `took_s` has the time of each call."""
 
-    def __init__(self, call: bytes) -> None:
-        self._frame = frame(call)
+    def __init__(self, calls: Iterable[bytes]) -> None:
+        self._frames = cycle(map(frame, calls))
         self._sent_at: dict[WsClient, float] = {}
         self._ends_at = 0.0
         self.took_s: list[float] = []
@@ -55,7 +57,7 @@ class Caller:
 
     def _call(self, client: WsClient, now: float) -> None:
         self._sent_at[client] = now
-        client.transport.write(self._frame)
+        client.transport.write(next(self._frames))
 
     def _on_text(self, client: WsClient, payload: bytes) -> None:
         sent_at = self._sent_at.get(client)
@@ -72,7 +74,7 @@ class Caller:
 
 def main(url: str, connections: str, seconds: str, file: str) -> None:
     """See the module."""
-    caller = Caller(Path(file).read_bytes())
+    caller = Caller(Path(file).read_bytes().splitlines())
     took_s = uvloop.run(caller.run(url, int(connections), float(seconds)))
     assert not caller.wrong, caller.wrong
     times = sorted(caller.took_s)

@@ -22,6 +22,7 @@ from tests.e2e.faults.stage import Stage, stable_port
 
 CONNECTIONS = (1, 16, 64)
 LOGIN, READ, SEND = "get_login_info", "get_stranger_info", "send_private_msg"
+PEOPLE = 100
 TEXT = "Hello, how are you today?"
 READ_BARS = {
     1: Bars(p50=1.3, cpu=1.25),
@@ -65,18 +66,23 @@ async def measure(way: Way, sync: str, run: Run) -> list[Row]:
         port = stable_port()
         await below.add("connector")
         await below.add("frontend", str(port))
-        alice = await number_of_alice(ours)
-        calls: dict[str, dict[str, Any]] = {LOGIN: {}, READ: {"user_id": alice}}
+        people = await numbers(ours)
+        calls: dict[str, list[dict[str, Any]]] = {
+            LOGIN: [{}],
+            READ: [{"user_id": number} for number in people],
+        }
         if sync == "always":  # which is a matter of what is written
             calls.clear()
         if run.quick:
             calls.pop(LOGIN, None)
-        calls[SEND] = {"user_id": alice, "message": TEXT}
+        calls[SEND] = [{"user_id": number, "message": TEXT} for number in people]
         for action, params in calls.items():
-            body = run.folder / f"{action}.json"
-            body.write_bytes(msgspec.json.encode(way.body(action, params)))
+            bodies = run.folder / f"{action}.jsonl"
+            bodies.write_bytes(
+                b"\n".join(msgspec.json.encode(way.body(action, one)) for one in params)
+            )
             for connections in CONNECTIONS[1:2] if run.quick else CONNECTIONS:
-                load = partial(_load, way.load, body, connections)
+                load = partial(_load, way.load, bodies, connections)
                 at = f"127.0.0.1:{ours['frontend'].port}"
                 mine = Side(pids(ours), partial(load, way.ours.format(at, action)))
                 at = f"127.0.0.1:{port}"
@@ -88,15 +94,18 @@ async def measure(way: Way, sync: str, run: Run) -> list[Row]:
     return rows
 
 
-async def _load(load: Loader, body: Path, connections: int, url: str, seconds: float) -> Load:
-    return await load(url, body, connections, seconds)
+async def _load(load: Loader, bodies: Path, connections: int, url: str, seconds: float) -> Load:
+    return await load(url, bodies, connections, seconds)
 
 
-async def number_of_alice(ours: Stage) -> int:
-    """What bots know her by, once they may; she is no plain number, as on most platforms."""
+async def numbers(ours: Stage) -> list[int]:
+    """What bots know people by who have written; no plain numbers, as on most platforms."""
     account = ours.account("frontend")
-    await account.say("hello")
-    found: int = (await account.ok("get_stranger_info", user_id="alice"))["user_id"]
+    found: list[int] = []
+    for number in range(PEOPLE):
+        user = f"user-{number}"
+        await account.say("hello", user=user)
+        found.append((await account.ok("get_stranger_info", user_id=user))["user_id"])
     return found
 
 
