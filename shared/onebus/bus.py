@@ -20,9 +20,10 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from onebus import metrics
-from onebus.connection import TlsClient, cancellable, header_bytes, next_server, tls_context
+from onebus.connection import TlsClient, header_bytes, next_server, tls_context
 from onebus.errors import BusError, BusTimeout, BusUnavailable, Misconfigured
 from onebus.refusals import Refusals
+from onebus.replies import Replies
 from onebus.settings import TlsSettings
 from onebus.subjects import inbox_prefix
 from onebus.trouble import Troubles
@@ -34,6 +35,7 @@ WATCHDOG_S = 5
 CONNECT_TIMEOUT_S = 3
 DRAIN_S = 2
 BULK = 3
+NOBODY_LISTENS = "503"
 WRONG_LAST_SEQUENCE = 10071
 NOT_FOUND_CODES = frozenset({10014, 10037, 10059})  # consumer, message, stream not found
 
@@ -96,6 +98,7 @@ class Bus:
         """Held for each large message: on one connection they go one after the other, and what is
         small and urgent must not wait for many of them."""
         self._client = TlsClient() if options.encrypted else Client()
+        self._replies = Replies(self._client)
         self._on_ready: list[Callable[[], None]] = []
         self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[None]] = []
@@ -165,14 +168,14 @@ class Bus:
         """
         self._check(len(body) + header_bytes(headers))
         try:
-            async with cancellable():
-                return await self._client.request(subject, body, timeout=timeout_s, headers=headers)
-        except nats.errors.NoRespondersError:
-            raise NoResponders(subject) from None
-        except (TimeoutError, nats.errors.TimeoutError, ConnectionResetError):
+            message = await self._replies.ask(subject, body, timeout_s, headers)
+        except (TimeoutError, ConnectionResetError):
             raise BusTimeout("NATS gave no answer in time") from None
         except nats.errors.Error as error:
             raise BusUnavailable(f"NATS: {error}") from error
+        if message.headers and message.headers.get("Status") == NOBODY_LISTENS:
+            raise NoResponders(subject)
+        return message
 
     async def publish(self, subject: str, body: bytes = b"", *, reply: str = "") -> None:
         """Send, and wait for nothing; only for what may be lost. Raises BusUnavailable."""
@@ -322,6 +325,7 @@ class Bus:
                 ping_interval=PING_INTERVAL_S,
                 max_outstanding_pings=2,
             )
+            await self._replies.listen()
         except (OSError, ValueError, nats.errors.Error) as error:
             raise Misconfigured(f"bus.url {self.where()}: {error}") from error
         await self._on_up()
@@ -338,10 +342,7 @@ class Bus:
         if self.ready.is_set() and not self._closing:
             logger.warning("lost NATS at %s; reconnecting", self.where())
         self.ready.clear()
-        # Requests in flight would wait for their whole timeout; their answer cannot come any more.
-        for future in list(self._client._resp_map.values()):  # noqa: SLF001
-            if not future.done():
-                future.set_exception(ConnectionResetError("NATS connection lost"))
+        self._replies.lost()
 
     async def _on_error(self, error: Exception) -> None:
         if not self._closing:

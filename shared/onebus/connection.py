@@ -1,10 +1,7 @@
 """What nats-py lacks beneath a connection: TLS without a way around it, servers in turn, …"""
 
-import asyncio
 import random
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import nats.errors
@@ -47,21 +44,6 @@ def next_server(pool: list[Server], _: dict[str, Any]) -> tuple[Server | None, f
     """The server tried least, after a delay that keeps a crowd of clients apart."""
     delay_s = random.uniform(0.1, 0.8)  # noqa: S311
     return min(pool, key=lambda server: server.reconnects, default=None), delay_s
-
-
-@asynccontextmanager
-async def cancellable() -> AsyncIterator[None]:
-    """Cancellation holds: wait_for, which nats-py uses, forgets one that comes with the answer.
-
-    Source: https://github.com/python/cpython/issues/86296, mended in Python 3.12.
-    """
-    task = asyncio.current_task()
-    before = task.cancelling() if task else 0
-    try:
-        yield
-    finally:
-        if task and task.cancelling() > before:
-            raise asyncio.CancelledError
 
 
 def header_bytes(headers: dict[str, str] | None) -> int:

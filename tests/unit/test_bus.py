@@ -37,7 +37,7 @@ async def black_hole(bus: Bus, subject: str) -> asyncio.Event:
 
 
 def pending(bus: Bus) -> dict[str, Any]:
-    return dict(bus._client._resp_map)
+    return dict(bus._replies._waiting)
 
 
 async def test_a_request_without_nats_fails_at_once_and_nothing_is_kept_for_later(
