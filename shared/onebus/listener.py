@@ -8,6 +8,8 @@ import ipaddress
 import logging
 import os
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from functools import lru_cache
+from typing import cast
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -28,6 +30,8 @@ RETRY_AFTER_S = "2"
 MAX_HEADER_BYTES = 16 << 10
 PROBES = ("/healthz", "/readyz")
 """Asked by whoever runs us, by address: they answer under any name, as they reveal nothing."""
+NAMES_KEPT = 64
+"""Values of Host whose verdict is remembered."""
 FOREIGN_SITES = ("cross-site", "same-site")
 """Same-site is another port of this machine, or another name of the domain: not our pages."""
 
@@ -90,9 +94,8 @@ class Listener:
         self._options = options
         self._origins = origins
         self._paused = False
-        app = web.Application(
-            middlewares=[self._answer_faults, self._refuse_browsers], client_max_size=MAX_BODY_BYTES
-        )
+        self._known_name = lru_cache(NAMES_KEPT)(self._is_known_name)
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.on_response_prepare.append(self._let_page_read)
         app.add_routes(routes)
         self._runner = web.AppRunner(
@@ -109,6 +112,7 @@ class Listener:
     async def start(self) -> None:
         """Listen. Raises Misconfigured when the port is taken."""
         await self._runner.setup()
+        self._around(self._runner.server)
         host, port = self._options.host, self._options.port
         try:
             site = web.TCPSite(self._runner, host, port, reuse_address=True)
@@ -138,7 +142,20 @@ class Listener:
         """Let the requests in flight end."""
         await self._runner.cleanup()
 
-    @web.middleware
+    def _around(self, server: web.Server | None) -> None:
+        """Stand before the application, as a middleware would; those take longer than we do."""
+        assert server  # noqa: S101  # the runner has just made it
+        inside = cast("Handler", server.request_handler)
+
+        async def handle(base: web.BaseRequest) -> web.StreamResponse:
+            request = cast("web.Request", base)  # as the application makes it
+            response = await self._answer_faults(request, inside)
+            if not response.prepared:  # a refusal of ours never gets to where the others are told
+                await self._let_page_read(request, response)
+            return response
+
+        server.request_handler = handle
+
     async def _answer_faults(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every refusal has a text; a fault of ours is logged and says nothing about itself."""
         if self._paused:
@@ -146,6 +163,8 @@ class Listener:
             response.force_close()
             return response
         try:
+            if refused := self._refused(request):
+                return refused
             return await guarded(_read(request, handler), f"{request.method} {request.path}")
         except web.HTTPException as refusal:
             if refusal.status < 400 or refusal.content_type == "application/json":
@@ -157,26 +176,26 @@ class Listener:
         except OnebusError as error:
             return json_error(503, str(error), headers={"Retry-After": RETRY_AFTER_S})
 
-    @web.middleware
-    async def _refuse_browsers(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        name = request.headers.get("Host", "")
-        host = _host_of(f"//{name}")
-        if not self._known_host(host) and request.path not in PROBES:
+    def _refused(self, request: web.Request) -> web.Response | None:
+        """What a request gets that a page of somebody else may have made; None for all others."""
+        headers = request.headers
+        name, origin = headers.get("Host", ""), headers.get("Origin")
+        if not self._known_name(name) and request.path not in PROBES:
             return json_error(
                 421,
-                f"this server is not called {host!r}",
+                f"this server is not called {_host_of(f'//{name}')!r}",
                 "use localhost, or set `public_url` to the address that you use",
             )
-        if self._page_is_allowed(request):
-            return _preflight() if _asks_first(request) else await handler(request)
-        origin = request.headers.get("Origin")
-        # A proxy may have put its own name for us in Host: the page still says where it is from.
-        ours = (name, urlsplit(self._options.public_url).netloc)
-        if origin is not None and (origin.partition("://")[2] or None) not in ours:
-            return json_error(403, "requests from pages of another origin are refused")
-        if request.headers.get("Sec-Fetch-Site") in FOREIGN_SITES and not _is_navigation(request):
+        if origin is not None:
+            if self._page_is_allowed(request):
+                return _preflight() if _asks_first(request) else None
+            # A proxy may have put its own name for us in Host: the page still says where it is from
+            ours = (name, urlsplit(self._options.public_url).netloc)
+            if (origin.partition("://")[2] or None) not in ours:
+                return json_error(403, "requests from pages of another origin are refused")
+        if headers.get("Sec-Fetch-Site") in FOREIGN_SITES and not _is_navigation(request):
             return json_error(403, "requests from pages of another site are refused")
-        return await handler(request)
+        return None
 
     def _page_is_allowed(self, request: web.Request) -> bool:
         """Whether a page of another origin sent this, one that the configuration lets in."""
@@ -184,11 +203,13 @@ class Listener:
 
     async def _let_page_read(self, request: web.Request, response: web.StreamResponse) -> None:
         """Tell the browser that the page may see this answer, a refusal as well."""
-        if self._page_is_allowed(request):
+        if "Origin" in request.headers and self._page_is_allowed(request):
             response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
             response.headers["Vary"] = "Origin"
 
-    def _known_host(self, host: str) -> bool:
+    def _is_known_name(self, name: str) -> bool:
+        """Whether a Host header names us."""
+        host = _host_of(f"//{name}")
         if not self._options.local or is_loopback(host):
             return True
         return bool(host) and host == _host_of(self._options.public_url)
