@@ -18,6 +18,7 @@ outside is escaped, so an account called `a.b`, `*` or `>` is harmless: what is 
 """
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 
 from onebus import event as ev
@@ -30,13 +31,19 @@ DEFERRED = "deferred.>"
 DEAD = "dead.*"
 INBOX = "_INBOX"
 
+ACCOUNTS_KEPT = 4096
+"""Accounts whose tokens are remembered: they are asked for several times for every message."""
+
 _OUTSIDE = re.compile(rb"[^A-Za-z0-9_-]")
+_PLAIN = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_TOKEN}}}")
 _ESCAPED = re.compile(r"[A-Za-z0-9_=-]+")
 _CATEGORY = {ev.FriendRequested: "request", ev.GroupRequested: "request"}
 
 
 def escape(token: str) -> str:
     """Any text → one subject token, injective but for hash collisions beyond MAX_TOKEN."""
+    if _PLAIN.fullmatch(token):
+        return token
     raw = token.encode("utf-8", "surrogatepass")
     escaped = _OUTSIDE.sub(lambda match: b"=%02X" % match[0][0], raw).decode()
     if len(escaped) > MAX_TOKEN:
@@ -59,11 +66,13 @@ def inbox_prefix(user: str) -> str:
     return f"_INBOX_{escape(user)}" if user else INBOX
 
 
+@lru_cache(ACCOUNTS_KEPT)
 def account_key(account: Account) -> str:
     """The tokens of an account, in keys and subjects alike."""
     return key(account.platform, account.account_id)
 
 
+@lru_cache(ACCOUNTS_KEPT)
 def shard(account: Account) -> str:
     """Two hex digits that spread accounts over streams, once there are several."""
     return blake2b(account_key(account).encode(), digest_size=1).hexdigest()
