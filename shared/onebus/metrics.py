@@ -7,6 +7,7 @@ Source: https://prometheus.io/docs/practices/naming/.
 
 import time
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -157,6 +158,23 @@ def sent(way: Way, stored_at_ms: int, *, again: bool = False) -> None:
         events_redelivered.labels(*way).inc()
     elif stored_at_ms:
         event_latency.labels(way.transport).observe(max(0.0, time.time() - stored_at_ms / 1000))
+
+
+def answered(action: str, retcode: int, seconds: float) -> None:
+    """Count a call of an action, and how long it took."""
+    _answers(action, retcode).inc()
+    _seconds(action).observe(seconds)
+
+
+# Finding a series by its labels costs several times what counting does; there are few.
+@cache
+def _answers(action: str, retcode: int) -> Counter:
+    return actions.labels(action, retcode)
+
+
+@cache
+def _seconds(action: str) -> Histogram:
+    return action_seconds.labels(action)
 
 
 def lag(way: Way, events: int, seconds: float) -> None:

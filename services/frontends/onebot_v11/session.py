@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 from aiohttp import web
 from msgspec import Struct
 
+from frontends.onebot_v11.action import ACTIONS
 from frontends.onebot_v11.auth import Throttle
 from frontends.onebot_v11.background import Background
 from frontends.onebot_v11.call import Call, deadline_s
@@ -126,12 +127,13 @@ class Session:
         ends_at_s = ends_at_s or asyncio.get_running_loop().time() + deadline_s(name)
         answer = await self._execute(name, params, as_text, ends_at_s)
         label = known_name(name) or metrics.UNKNOWN
-        metrics.actions.labels(label, answer.retcode).inc()
-        metrics.action_seconds.labels(label).observe(time.monotonic() - started_at)
+        metrics.answered(label, answer.retcode, time.monotonic() - started_at)
         return answer
 
     def form_of(self, name: str) -> tuple[str, Form]:
         """A called name → the action and its form. Raises UnknownAction."""
+        if name in ACTIONS:
+            return name, ""
         record = self._shared.directory.get(self.account)
         return split_form(name, native=record is not None and SPEAKS in record.capabilities)
 
