@@ -1,7 +1,6 @@
 """What is under way at the moment, counted, for whoever has to wait until it is over."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
 from onebus.waiting import Flag
 
@@ -14,17 +13,19 @@ class InFlight:
         self._idle = Flag()
         self._idle.set()
 
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """One more is under way inside of the block."""
+    def one(self) -> "InFlight":
+        """One more is under way inside of the block: `with in_flight.one():`."""
+        return self
+
+    def __enter__(self) -> None:
         self.count += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self.count -= 1
-            if not self.count:
-                self._idle.set()
+        if self.count == 1:
+            self._idle.clear()
+
+    def __exit__(self, *error: Any) -> None:
+        self.count -= 1
+        if not self.count:
+            self._idle.set()
 
     async def idle(self) -> None:
         """Wait until nothing is."""

@@ -5,7 +5,6 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AsyncExitStack
 from typing import NoReturn
 
 import aiohttp
@@ -26,7 +25,7 @@ from onebus.inflight import InFlight
 from onebus.log import Log
 from onebus.media import NO_MEDIA, MediaPart
 from onebus.objects import Objects
-from onebus.ordering import Lanes
+from onebus.ordering import Lanes, Place
 from onebus.pace import Limits, Pacer
 from onebus.passive import BusPassive
 from onebus.reconnect import Connect, Reconnecting
@@ -89,6 +88,7 @@ class BusKit:
         self._owned = owned
         self._lanes = Lanes()
         self._appends = InFlight()
+        self._appended = metrics.appended.labels(str(account))
         self._tokens = Tokens(Bucket(bus, "tokens"), account)
         self._cursors: dict[str, Cursor] = {}
 
@@ -112,28 +112,30 @@ class BusKit:
         try:
             if self._appends.count >= most:
                 raise RateLimited("too much is on its way into the log already", retry_after_s=1)
-            sequence = await self._in_turn(event, timeout_s)
+            with self._appends.one():
+                sequence = await self._in_turn(event, timeout_s)
         except OnebusError:
             metrics.append_failures.labels(str(self.account)).inc()
             raise
-        metrics.appended.labels(str(self.account)).inc()
+        self._appended.inc()
         return sequence
 
     async def _in_turn(self, event: Event, timeout_s: float) -> int:
         """In the chat's turn, which may take a part of the time. Raises BusTimeout, RateLimited."""
         chat = getattr(event, "chat", None)
         ends_at_s = time.monotonic() + timeout_s
-        async with AsyncExitStack() as stack:
-            stack.enter_context(self._appends.one())
+        place = self._lanes.join(chat.key if chat else None)
+        try:
+            if not place.first:
+                await _until_first(place, timeout_s)
+            metrics.appends_in_flight.inc()
             try:
-                async with asyncio.timeout(timeout_s):
-                    turn = self._lanes.turn(chat.key if chat else None)
-                    await stack.enter_async_context(turn)
-            except TimeoutError:
-                raise BusTimeout("those before it in the chat took all the time") from None
-            stack.enter_context(metrics.appends_in_flight.track_inprogress())
-            writer = self._fence or self.log
-            return await writer.append(event, timeout_s=ends_at_s - time.monotonic())
+                writer = self._fence or self.log
+                return await writer.append(event, timeout_s=ends_at_s - time.monotonic())
+            finally:
+                metrics.appends_in_flight.dec()
+        finally:
+            place.leave()
 
     async def begin(self) -> None:
         """Be the account's owner from now on; where ids are synthetic, earlier ones are shut out.
@@ -200,3 +202,12 @@ class BusKit:
     def owned(self) -> bool:
         """Whether this process owns the account at this moment."""
         return self._owned()
+
+
+async def _until_first(place: Place, timeout_s: float) -> None:
+    """Wait for those before it in the chat. Raises BusTimeout."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await place.__aenter__()
+    except TimeoutError:
+        raise BusTimeout("those before it in the chat took all the time") from None

@@ -132,13 +132,14 @@ class Log:
         Repeated while that can help. Raises BusUnavailable or BusTimeout.
         """
         deadline = time.monotonic() + timeout_s
-        soon, later = Backoff(0.005, 0.05), Backoff(0.02, RETRY_S)
+        delays: _Delays | None = None  # seldom needed
         while True:
             try:
                 left_s = max(deadline - time.monotonic(), 0.05)
                 return self._seen(await attempt(min(ATTEMPT_S, left_s)))
             except (BusUnavailable, BusTimeout, NoResponders, StoreRefused) as error:
-                delay_s = (soon if _settles_soon(error) else later).next_s()
+                delays = delays or _Delays()
+                delay_s = delays.after(error)
                 if time.monotonic() + delay_s >= deadline or _hopeless(error):
                     raise _append_error(error, connected=self._bus.connected) from error
             await asyncio.sleep(delay_s)
@@ -309,6 +310,17 @@ class Log:
     def _seen(self, sequence: int) -> int:
         self.last_seen = max(self.last_seen, sequence)
         return sequence
+
+
+class _Delays:
+    """How long to wait before the next attempt at one write."""
+
+    def __init__(self) -> None:
+        self._soon, self._later = Backoff(0.005, 0.05), Backoff(0.02, RETRY_S)
+
+    def after(self, error: BusError) -> float:
+        """After this one, in seconds."""
+        return (self._soon if _settles_soon(error) else self._later).next_s()
 
 
 def _hopeless(error: BusError) -> bool:
