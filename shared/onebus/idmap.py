@@ -77,6 +77,9 @@ class Numbering(Protocol):
     async def numbers(self, scope: str, kind: Kind, natives: Iterable[str]) -> dict[str, int]:
         """The numbers of many native ids."""
 
+    def known(self, scope: str, kind: Kind, natives: Iterable[str]) -> dict[str, int] | None:
+        """The numbers of many native ids; None if one of them would have to be looked up."""
+
     async def native(self, scope: str, kind: Kind, number: int) -> str | None:
         """The native id behind a number; None if nobody has it."""
 
@@ -89,6 +92,10 @@ class OwnNumbers:
         return int(native)
 
     async def numbers(self, scope: str, kind: Kind, natives: Iterable[str]) -> dict[str, int]:  # noqa: ARG002
+        """The ids themselves."""
+        return {native: int(native) for native in natives}
+
+    def known(self, scope: str, kind: Kind, natives: Iterable[str]) -> dict[str, int]:  # noqa: ARG002
         """The ids themselves."""
         return {native: int(native) for native in natives}
 
@@ -111,11 +118,8 @@ class IdMap:
     async def number(self, scope: str, kind: Kind, native: str) -> int:
         """The number of a native id; it can be turned back from now on, anywhere."""
         wanted = Native(scope, kind, native)
-        if (known := self._numbers.get(wanted)) is not None:
-            self._numbers.move_to_end(wanted)
+        if (known := self._remembered(wanted)) is not None:
             return known
-        if (plain := number_of(scope, kind, native)) < FIRST_HASHED:
-            return plain
         for salt in range(MAX_SALT):
             number = number_of(scope, kind, native, salt)
             if await self._claim(number, wanted):
@@ -132,6 +136,24 @@ class IdMap:
             numbers = await asyncio.gather(*(self.number(scope, kind, one) for one in batch))
             found.update(zip(batch, numbers, strict=True))
         return found
+
+    def known(self, scope: str, kind: Kind, natives: Iterable[str]) -> dict[str, int] | None:
+        """The numbers of many native ids, if all of them are remembered."""
+        found: dict[str, int] = {}
+        for native in natives:
+            number = self._remembered(Native(scope, kind, native))
+            if number is None:
+                return None
+            found[native] = number
+        return found
+
+    def _remembered(self, wanted: Native) -> int | None:
+        """A number that was looked up before, or is the id itself."""
+        if (known := self._numbers.get(wanted)) is not None:
+            self._numbers.move_to_end(wanted)
+            return known
+        plain = number_of(wanted.scope, wanted.kind, wanted.id)
+        return plain if plain < FIRST_HASHED else None
 
     async def native(self, scope: str, kind: Kind, number: int) -> str | None:
         """The native id behind a number of this scope; None if it was never given out there."""

@@ -70,6 +70,9 @@ class Stage(Protocol):
         """Called once, also when a later stage failed."""
 
 
+FAULT = "an internal error; the log of the service has the details"
+
+
 async def guarded(work: Awaitable[T], what: str) -> T:
     """Await something; a fault of ours is logged under `what` and becomes InternalError."""
     try:
@@ -80,7 +83,18 @@ async def guarded(work: Awaitable[T], what: str) -> T:
         if isinstance(cause := first_error(error), OnebusError):  # a group of tasks wraps it
             raise cause from None
         logger.exception("fault in %s", what)
-        raise InternalError("an internal error; the log of the service has the details") from None
+        raise InternalError(FAULT) from None
+
+
+def guarded_call(work: Callable[[], T], what: str) -> T:
+    """The same for what is not waited for."""
+    try:
+        return work()
+    except OnebusError:
+        raise
+    except Exception:
+        logger.exception("fault in %s", what)
+        raise InternalError(FAULT) from None
 
 
 async def outcome(work: Awaitable[T], what: str) -> T | ActionError:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from tests.fakes.onebot_session import ACCOUNT, ME
 
-from frontends.onebot_v11.feed import Feeds, Style, Translate
+from frontends.onebot_v11.feed import Feeds, Style, Translation
 from frontends.onebot_v11.follow import Following, Interest
 from frontends.onebot_v11.frame import Frame
 from onebus.bus import Bus
@@ -36,9 +36,12 @@ async def store(log: Log, first: int, count: int, account: Account = ACCOUNT) ->
     return [await log.append(message(number, account), timeout_s=30) for number in numbers]
 
 
+PLAIN = Translation(translate)
+
+
 @asynccontextmanager
-async def feeds_of(bus: Bus, log: Log, translate: Translate = translate) -> AsyncIterator[Feeds]:
-    feeds = Feeds(bus, log, lambda _: translate)
+async def feeds_of(bus: Bus, log: Log, translation: Translation = PLAIN) -> AsyncIterator[Feeds]:
+    feeds = Feeds(bus, log, lambda _: translation)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(feeds.run())
         while feeds._reader is None:

@@ -11,8 +11,9 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from frontends.onebot_v11.config import Config
-from frontends.onebot_v11.feed import Feeds
-from frontends.onebot_v11.session import Session, Shared
+from frontends.onebot_v11.feed import Feeds, Translation
+from frontends.onebot_v11.session import Session
+from frontends.onebot_v11.shared import Shared
 from onebus import connector
 from onebus.action import Action, Request, Response, SendMessage, action_name
 from onebus.bucket import Entry
@@ -116,6 +117,6 @@ async def session_with(
         shared.log = log = MemoryLog(bus)
         for event in events:
             await log.append(event)
-        feeds = Feeds(bus, log, lambda _: session.translate)
+        feeds = Feeds(bus, log, lambda _: Translation(session.translate, session.translate_known))
         session = Session(shared, ACCOUNT, config or Config(), feeds)
         yield session, bus

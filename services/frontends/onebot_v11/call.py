@@ -29,7 +29,8 @@ from onebus.once import changes
 from onebus.segment import Segments
 
 if TYPE_CHECKING:
-    from frontends.onebot_v11.session import Identity, Session
+    from frontends.onebot_v11.session import Session
+    from frontends.onebot_v11.shared import Identity
 
 R = TypeVar("R")
 

@@ -1,17 +1,20 @@
 """Live events for the sockets of this process: read once, translated once, in order.
 
-One reader follows the accounts that have a listener here. Each such account has a feed: a bounded
-queue and one task that turns events into OneBot JSON, once per style, and hands the frames to its
-listeners. A listener that does not keep up is closed; it never slows another.
+One reader follows the accounts that have a listener here. Each such account has a feed, which turns
+events into OneBot JSON, once per style, and hands the frames to its listeners: at once if all ids
+are known, else by a bounded queue and one task. A listener whose bot keeps up joins the broadcast
+of its style; one that does not keep up is closed, and never slows another.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from functools import partial
 from typing import TypeAlias
 
 from msgspec import Struct
 
+from frontends.onebot_v11.broadcast import Broadcast, Member
 from frontends.onebot_v11.frame import Frame, wanted
 from frontends.onebot_v11.view import MessageFormat
 from onebus import subjects
@@ -20,7 +23,7 @@ from onebus.errors import BusError, OnebusError
 from onebus.ids import Account
 from onebus.log import Log, Stored
 from onebus.reader import Reader
-from onebus.service import guarded
+from onebus.service import guarded, guarded_call
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +46,21 @@ class Style(Struct, frozen=True):
 
 
 Translate: TypeAlias = Callable[[Stored, Style], Awaitable[Frame | None]]
+
+
+class NotKnownHere(OnebusError):
+    """Something must be asked for before an event can be translated."""
+
+
+def _ask(_: Stored, __: Style) -> Frame | None:
+    raise NotKnownHere
+
+
+class Translation(Struct, frozen=True):
+    """How events become frames. `known` does it at once, or raises NotKnownHere."""
+
+    later: Translate
+    known: Callable[[Stored, Style], Frame | None] = _ask
 
 
 class Listener:
@@ -98,14 +116,16 @@ class Listener:
 class _Feed:
     """One account's events on their way to its listeners."""
 
-    def __init__(self, account: Account, translate: Translate) -> None:
+    def __init__(self, account: Account, translation: Translation) -> None:
         self.account = account
         self.task: asyncio.Task[None] | None = None
         self.listeners: set[Listener] = set()
-        self.translate = translate
         self.begun = 0
         """Events up to here were handed over, or are being so to who listened when it began."""
         self.idle = True
+        self._translation = translation
+        self._queued: set[Listener] = set()
+        self._broadcasts: dict[Style, Broadcast[Listener]] = {}
         self._queue: asyncio.Queue[Stored] = asyncio.Queue(FEED_SIZE)
 
     @property
@@ -113,31 +133,88 @@ class _Feed:
         """How many events wait to be translated."""
         return self._queue.qsize()
 
+    def add(self, listener: Listener) -> None:
+        """Hand events over to this one, too."""
+        self.listeners.add(listener)
+        self._queued.add(listener)
+
+    def remove(self, listener: Listener) -> None:
+        """Hand it nothing more."""
+        self.leave(listener)
+        self.listeners.discard(listener)
+        self._queued.discard(listener)
+
+    def join(self, listener: Listener, member: Member) -> bool:
+        """Write to a socket at once; not yet while older events are under way, not for it."""
+        if listener not in self._queued or self.begun + 1 < listener.start:
+            return False
+        self._queued.remove(listener)
+        if listener.style not in self._broadcasts:
+            self._broadcasts[listener.style] = Broadcast(self._queued.add)
+        self._broadcasts[listener.style].join(listener, member)
+        return True
+
+    def leave(self, listener: Listener) -> None:
+        """Queue for a socket, if it was written to at once."""
+        if broadcast := self._broadcasts.get(listener.style):
+            broadcast.leave(listener)
+            if not broadcast:
+                del self._broadcasts[listener.style]
+
     def put(self, stored: Stored) -> None:
-        """Queue an event; a full queue closes the listeners, who then miss nothing unawares."""
+        """Take an event; a full queue closes the listeners, who then miss nothing unawares."""
+        if self.idle and self._handed_over(stored):
+            return
         self.idle = False
         try:
             self._queue.put_nowait(stored)
         except asyncio.QueueFull:
             self.begun = max(self.begun, stored.sequence)
+            for broadcast in self._broadcasts.values():
+                broadcast.end()
             for listener in self.listeners:
                 listener.cut()
 
     async def run(self) -> None:
-        """Translate and hand over, one event after the other."""
+        """Translate and hand over what had to wait, one event after the other."""
         while True:
             stored = await self._queue.get()
             self.begun = max(self.begun, stored.sequence)
-            frames: dict[Style, Frame | None] = {}
-            for listener in list(self.listeners):
-                if stored.sequence < listener.start:
-                    continue
-                style = listener.style
-                if style not in frames:
-                    frames[style] = await frame_or_none(self.translate, stored, style)
-                if frame := frames[style]:
-                    listener.put(frame)
+            later = self._translation.later
+            frames = {
+                style: await frame_or_none(later, stored, style)
+                for style in self._styles(stored.sequence)
+            }
+            self._give(stored.sequence, frames)
             self.idle = self._queue.empty()
+
+    def _handed_over(self, stored: Stored) -> bool:
+        """Hand an event over at once, unless something must be asked for."""
+        known = self._translation.known
+        try:
+            frames = {
+                style: guarded_call(partial(known, stored, style), f"event {stored.sequence}")
+                for style in self._styles(stored.sequence)
+            }
+        except OnebusError:
+            return False  # the task waits for what is missing, or says what is wrong
+        self.begun = max(self.begun, stored.sequence)
+        self._give(stored.sequence, frames)
+        return True
+
+    def _styles(self, sequence: int) -> Iterable[Style]:
+        """Those in which the event of this sequence is wanted."""
+        queued = {one.style for one in self._queued if one.start <= sequence}
+        return queued.union(style for style, members in self._broadcasts.items() if members)
+
+    def _give(self, sequence: int, frames: dict[Style, Frame | None]) -> None:
+        queued = list(self._queued)  # before those who leave the broadcast with this event
+        for style, broadcast in self._broadcasts.items():
+            if broadcast and (frame := frames.get(style)):
+                broadcast.send(frame)
+        for listener in queued:
+            if listener.start <= sequence and (frame := frames.get(listener.style)):
+                listener.put(frame)
 
 
 async def frame_or_none(translate: Translate, stored: Stored, style: Style) -> Frame | None:
@@ -155,10 +232,10 @@ async def frame_or_none(translate: Translate, stored: Stored, style: Style) -> F
 class Feeds:
     """All feeds of this process over one reader."""
 
-    def __init__(self, bus: Bus, log: Log, translate: Callable[[Account], Translate]) -> None:
+    def __init__(self, bus: Bus, log: Log, translation: Callable[[Account], Translation]) -> None:
         self._bus = bus
         self._log = log
-        self.translate = translate
+        self.translation = translation
         self._prefix = f"{bus.prefix}."
         self._feeds: dict[str, _Feed] = {}
         self._reader: Reader | None = None
@@ -188,18 +265,26 @@ class Feeds:
             if not self._feeds:
                 self._reader.skip_to(end)
             start = max(end, self._reader.handled) + 1
-            feed = self._feeds[key] = _Feed(account, self.translate(account))
+            feed = self._feeds[key] = _Feed(account, self.translation(account))
             feed.task = self._group.create_task(feed.run())
             self._reader.set_filters(self._filters())
         listener = Listener(style, start, events)
-        feed.listeners.add(listener)
+        feed.add(listener)
         return listener
+
+    def join(self, account: Account, listener: Listener, member: Member) -> bool:
+        """Write to a listener's socket at once, until it leaves; whether that can be now."""
+        return self._feeds[subjects.account_key(account)].join(listener, member)
+
+    def leave(self, account: Account, listener: Listener) -> None:
+        """Queue for a listener again."""
+        self._feeds[subjects.account_key(account)].leave(listener)
 
     def detach(self, account: Account, listener: Listener) -> None:
         """Listen no more."""
         key = subjects.account_key(account)
         feed = self._feeds[key]
-        feed.listeners.discard(listener)
+        feed.remove(listener)
         if not feed.listeners and self._reader and feed.task:
             del self._feeds[key]
             feed.task.cancel()

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from frontends.onebot_v11.broadcast import Member
 from frontends.onebot_v11.feed import RETRY_S, Feeds, Listener, Style, frame_or_none
 from frontends.onebot_v11.frame import Frame, wanted
 from onebus import subjects
@@ -117,6 +118,25 @@ class Following:
             if frame:
                 return frame
 
+    def join(self, member: Member) -> bool:
+        """Have new events written at once, in place of `next`, until the member leaves.
+
+        Only for a bot that is up to date and wants all of them; whether that can be now.
+        """
+        if self._listener is None or self._interest.events or not self._idle:
+            return False
+        return self._feeds.join(self._account, self._listener, member)
+
+    def passed(self, sequence: int) -> None:
+        """Events up to here were written at once."""
+        self._was_live = True
+        self._position = sequence
+
+    def leave(self) -> None:
+        """Have events queued for `next` again, from the next one on."""
+        if self._listener:
+            self._feeds.leave(self._account, self._listener)
+
     @property
     def _idle(self) -> bool:
         return self.live and self._listener is not None and self._listener.idle
@@ -124,7 +144,7 @@ class Following:
     async def _of_page(self, stored: Stored) -> Frame | None:
         if self._was_live and not self._patient:
             await self._cut_if_late(stored)
-        translate = self._feeds.translate(self._account)
+        translate = self._feeds.translation(self._account).later
         frame = await frame_or_none(translate, stored, self._interest.style)
         self._page.popleft()  # not before: `next` may be cancelled, and asked again
         self._position = stored.sequence

@@ -1,5 +1,6 @@
 """An event on its way out: its JSON, and what a transport must know of it without reading that."""
 
+import struct
 from collections.abc import Collection
 
 from msgspec import Struct
@@ -32,6 +33,21 @@ def frame_of(fields: Fields, sequence: int, stored_at_ms: int = 0) -> Frame:
     name = ".".join(filter(None, (post_type, detail, str(fields.get("sub_type") or ""))))
     self_id = int(fields["self_id"])
     return Frame(encode(fields), name, _chat(fields), self_id, sequence, stored_at_ms)
+
+
+def text_frame(body: bytes) -> bytes:
+    """A WebSocket frame as a server sends it. Source: RFC 6455, section 5.2."""
+    size = len(body)
+    if size < 126:
+        return struct.pack("!BB", 0x81, size) + body
+    if size < 1 << 16:
+        return struct.pack("!BBH", 0x81, 126, size) + body
+    return struct.pack("!BBQ", 0x81, 127, size) + body
+
+
+def ping_frame(payload: bytes) -> bytes:
+    """A ping as a server sends it, with fewer than 126 bytes. Source: RFC 6455, section 5.5.2."""
+    return struct.pack("!BB", 0x89, len(payload)) + payload
 
 
 def wanted(name: str, events: Collection[str]) -> bool:

@@ -23,7 +23,8 @@ from frontends.onebot_v11.progress import Progress
 from frontends.onebot_v11.push import Claim, known
 from frontends.onebot_v11.quick import run_quick
 from frontends.onebot_v11.reach import Reach, Trouble, trouble_of
-from frontends.onebot_v11.session import Identity, Lifecycle, Session
+from frontends.onebot_v11.session import Lifecycle, Session
+from frontends.onebot_v11.shared import Identity
 from frontends.onebot_v11.target import Target
 from onebus import __version__, metrics
 from onebus.backoff import Backoff

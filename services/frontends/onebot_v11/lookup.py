@@ -52,6 +52,19 @@ class Lookup:
             {key: number for key, number in messages.items() if number is not None},
         )
 
+    def known(self, wanted: References) -> Numbers | None:
+        """The same, if nothing has to be asked for."""
+        if wanted.messages:
+            return None
+        users = self._ids.known(self._scope, "user", wanted.users)
+        groups = self._ids.known(self._scope, "group", wanted.groups)
+        if users is None or groups is None:
+            return None
+        return Numbers(
+            {UserId(native): number for native, number in users.items()},
+            {ChatId(native): number for native, number in groups.items()},
+        )
+
     async def natives(self, wanted: WireIds, chat: Chat) -> Natives:
         """Native ids for what a bot wrote in a message to this chat; unknown ones are left out.
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeAlias
 
 from frontends.onebot_v11.follow import Following
 from frontends.onebot_v11.frame import Frame
@@ -11,8 +12,7 @@ from onebus import metrics
 from onebus.metrics import Way
 from onebus.waiting import at_most
 
-MOST_AHEAD = 256
-"""Events that a bot which keeps nothing may be behind what was sent."""
+Write: TypeAlias = Callable[[bytes], Awaitable[None]]
 REST_S = 1.0
 """Without news for so long, what was told is kept."""
 SETTLE_S = 15.0
@@ -54,9 +54,7 @@ class Delivery:
 class Outbound:
     """Sends what `following` gives. `write` sends a text frame, `ping` a ping with a payload."""
 
-    def __init__(
-        self, following: Following, delivery: Delivery, most_ahead: int = MOST_AHEAD
-    ) -> None:
+    def __init__(self, following: Following, delivery: Delivery, most_ahead: int) -> None:
         self.following = following
         self.window = Window(most_ahead)
         self._delivery = delivery
@@ -68,10 +66,18 @@ class Outbound:
         self._stopped = asyncio.Event()
         self._empty = asyncio.Event()
 
+    def works(self, write: Write, ping: Write) -> Iterator[Any]:
+        """What is to be run for as long as the socket is open."""
+        yield self.send(write, ping)
+        yield self.tell()
+
+    def stop(self) -> None:
+        """The socket is about to say goodbye, after which it takes no more by itself."""
+
     async def send(
         self,
-        write: Callable[[bytes], Awaitable[None]],
-        ping: Callable[[bytes], Awaitable[None]],
+        write: Write,
+        ping: Write,
     ) -> None:
         """Send events until cancelled, or until `finish`."""
 

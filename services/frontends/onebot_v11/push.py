@@ -17,7 +17,8 @@ from aiohttp import AddrInfoType
 
 from frontends.onebot_v11.lag import Lag
 from frontends.onebot_v11.progress import Progress
-from frontends.onebot_v11.session import Identity, Session, Sessions
+from frontends.onebot_v11.session import Session, Sessions
+from frontends.onebot_v11.shared import Identity
 from frontends.onebot_v11.target import Target, targets
 from onebus.backoff import Backoff
 from onebus.bucket import Conflict

@@ -12,27 +12,25 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from aiohttp import web
-from msgspec import Struct
 
 from frontends.onebot_v11.action import ACTIONS
 from frontends.onebot_v11.auth import Throttle
-from frontends.onebot_v11.background import Background
 from frontends.onebot_v11.call import Call, deadline_s
 from frontends.onebot_v11.config import Config
 from frontends.onebot_v11.event import event_references, heartbeat, lifecycle, to_onebot_event
-from frontends.onebot_v11.feed import Feeds, Listener, Style, Translate
+from frontends.onebot_v11.feed import Feeds, Listener, NotKnownHere, Style, Translation
 from frontends.onebot_v11.follow import Following, Interest
 from frontends.onebot_v11.frame import Frame, frame_of
 from frontends.onebot_v11.link import Links
 from frontends.onebot_v11.lookup import Lookup
 from frontends.onebot_v11.native import SPEAKS
 from frontends.onebot_v11.params import KEY, read_key
+from frontends.onebot_v11.references import Numbers
 from frontends.onebot_v11.retcode import Answer, accepted, failed, ok
+from frontends.onebot_v11.shared import Identity, Shared
 from frontends.onebot_v11.suffix import DeferredCall, Form, handler_of, known_name, split_form
-from frontends.onebot_v11.underway import Underway
 from frontends.onebot_v11.view import Fields, View
 from onebus import metrics, subjects
-from onebus.bucket import Bucket
 from onebus.bus import Bus
 from onebus.caller import Caller
 from onebus.codec import encode
@@ -40,11 +38,10 @@ from onebus.connector import media_limits
 from onebus.directory import AccountRecord, Directory
 from onebus.errors import AccountOffline, BadParams, BusUnavailable, OnebusError
 from onebus.frontend import FrontendMedia
-from onebus.idmap import IdMap, OwnNumbers, scope_of
+from onebus.idmap import OwnNumbers, scope_of
 from onebus.ids import Account, AccountId, Platform
 from onebus.log import Log, Stored
 from onebus.media import UNLIMITED, MediaStore
-from onebus.objects import Objects
 from onebus.ordering import Lanes
 from onebus.service import Role, guarded
 
@@ -53,29 +50,6 @@ logger = logging.getLogger(__name__)
 NO_MEDIA = FrontendMedia()
 
 Lifecycle: TypeAlias = Literal["enable", "disable", "connect"]
-
-
-class Identity(Struct, frozen=True):
-    """Who the account is, in numbers."""
-
-    self_id: int
-    record: AccountRecord
-    lookup: Lookup
-
-
-class Shared:
-    """What the sessions of one process have in common."""
-
-    def __init__(self, bus: Bus, directory: Directory, media: FrontendMedia) -> None:
-        self.bus = bus
-        self.media = media
-        self.objects = Objects(bus)
-        self.directory = directory
-        self.log = Log(bus)
-        self.ids = IdMap(Bucket(bus, "ids"))
-        self.caller = Caller(bus, directory)
-        self.background = Background()
-        self.underway = Underway()
 
 
 class Session:
@@ -302,6 +276,21 @@ class Session:
         """An event as bots get it; None for those that they do not get. Raises BusError."""
         identity = await self.identity()
         numbers = await identity.lookup.numbers(event_references(stored.event))
+        return self._frame(stored, style, identity, numbers)
+
+    def translate_known(self, stored: Stored, style: Style) -> Frame | None:
+        """The same, if nothing has to be asked for. Raises NotKnownHere."""
+        identity, record = self._known.get("me"), self._shared.directory.get(self.account)
+        if identity is None or record is None or identity.record.self_user != record.self_user:
+            raise NotKnownHere
+        numbers = identity.lookup.known(event_references(stored.event))
+        if numbers is None:
+            raise NotKnownHere
+        return self._frame(stored, style, identity, numbers)
+
+    def _frame(
+        self, stored: Stored, style: Style, identity: Identity, numbers: Numbers
+    ) -> Frame | None:
         self_user = identity.record.self_user.id
         links = self.links(identity.record, style.base_url)
         view = View(
@@ -337,7 +326,7 @@ class Sessions(Role):
         shared = Shared(bus, directory, media)
         self._background = shared.background
         self._underway = shared.underway
-        self._feeds = Feeds(bus, shared.log, self._translate_for)
+        self._feeds = Feeds(bus, shared.log, self._translation)
         self._sessions = {
             subjects.account_key(account): Session(shared, account, config, self._feeds)
             for account, config in configs.items()
@@ -387,8 +376,9 @@ class Sessions(Role):
             self._underway.give_up()
             raise
 
-    def _translate_for(self, account: Account) -> Translate:
-        return self._sessions[subjects.account_key(account)].translate
+    def _translation(self, account: Account) -> Translation:
+        session = self._sessions[subjects.account_key(account)]
+        return Translation(session.translate, session.translate_known)
 
 
 def _lane(name: str, params: Mapping[str, Any]) -> object:

@@ -7,12 +7,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiohttp import WSCloseCode, WSMsgType
 from msgspec import UNSET, MsgspecError, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
+from frontends.onebot_v11.forward import Forward
 from frontends.onebot_v11.outbound import Outbound
 from frontends.onebot_v11.pulse import Connection, Pulse
 from frontends.onebot_v11.retcode import Answer, echo_of, encode_answer, failed
@@ -30,6 +31,10 @@ MAX_CALLS = 64
 CLOSE_S = 2.0
 ANSWERED_S = 0.5
 """How long calls that have no time left may take to say so."""
+
+
+Events: TypeAlias = Outbound | Forward
+"""Those for a bot that we went to, which gets each at least once, and for one that came to us."""
 
 
 class Carries(Struct, frozen=True):
@@ -55,10 +60,10 @@ class Socket:
     def __init__(
         self,
         connection: Connection,
-        transport: asyncio.BaseTransport | None,
+        transport: asyncio.WriteTransport | None,
         session: Session,
         self_id: int,
-        outbound: Outbound | None,
+        outbound: Events | None,
     ) -> None:
         self._connection = connection
         self._transport = transport
@@ -124,8 +129,7 @@ class Socket:
         yield self._hang_up_when_silent()
         if self._outbound is None:
             return
-        yield self._send_events(self._outbound)
-        yield self._outbound.tell()
+        yield from self._outbound.works(self._send, self._ping)
         yield self._close_when_too_slow(self._outbound)
         if self._session.config.enable_heartbeat:
             yield self._send_heartbeats()
@@ -138,27 +142,26 @@ class Socket:
         with contextlib.suppress(ConnectionError):
             await self._connection.pong(message.data)
 
-    async def _send_events(self, outbound: Outbound) -> None:
-        async def ping(payload: bytes) -> None:
-            with contextlib.suppress(ConnectionError):
-                await self._connection.ping(payload)
-
-        await outbound.send(self._send, ping)
+    async def _ping(self, payload: bytes) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self._connection.ping(payload)
 
     async def _hang_up_when_silent(self) -> None:
         """A bot whose machine vanished, or that hangs, never says so."""
         await self._pulse.stops()
-        if isinstance(self._transport, asyncio.Transport):
+        if self._transport:
             self._transport.abort()
         await self._close(WSCloseCode.ABNORMAL_CLOSURE, b"")
 
-    async def _close_when_too_slow(self, outbound: Outbound) -> None:
+    async def _close_when_too_slow(self, outbound: Events) -> None:
         """A bot that is far behind had better know it: it may connect again and resume."""
         await outbound.following.overflow.wait()
         logger.warning("%s: a bot does not keep up and is disconnected", self._session.account)
         await self._close(WSCloseCode.TRY_AGAIN_LATER, b"too slow")
 
     async def _close(self, code: int, reason: bytes) -> None:
+        if self._outbound:
+            self._outbound.stop()
         with contextlib.suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 await self._connection.close(code=code, message=reason)

@@ -6,23 +6,11 @@ sent after an event says that the bot has read that event. Pure: no clock, no so
 
 from dataclasses import dataclass
 
-from msgspec import Struct
-
+from frontends.onebot_v11.ahead import FIRST, Mark, adapted
 from frontends.onebot_v11.frame import Frame
 
 MOST = 64
 """Events that may come twice after a crash: on their way, or not on record."""
-FIRST = 16
-QUICK_S = 1.0
-SLOW_S = 4.0
-
-
-class _Mark(Struct, frozen=True):
-    """A ping on its way: the entries that were sent before it, ever, and when it was sent."""
-
-    number: int
-    covers: int
-    at_s: float
 
 
 @dataclass
@@ -43,7 +31,7 @@ class Window:
         self._size = min(FIRST, most)
         # Lists: they are short, and each of ten thousand idle sockets has two empty ones.
         self._entries: list[_Entry] = []
-        self._marks: list[_Mark] = []
+        self._marks: list[Mark] = []
         self._added = 0
         self._released = 0
         self._kept = 0
@@ -84,7 +72,7 @@ class Window:
         """The payload of a ping that is being sent."""
         self._number += 1
         self._since_ping = 0
-        self._marks.append(_Mark(self._number, self._added, now_s))
+        self._marks.append(Mark(self._number, self._added, now_s))
         return b"%d" % self._number
 
     def pong(self, payload: bytes, now_s: float) -> int | None:
@@ -111,10 +99,7 @@ class Window:
         return last
 
     def _adapt(self, took_s: float) -> None:
-        if took_s < QUICK_S:
-            self._size = min(self._most, self._size * 2)
-        elif took_s > SLOW_S:
-            self._size = max(1, self._size // 2)
+        self._size = adapted(self._size, self._most, took_s)
 
 
 SUSPICIOUS = 2

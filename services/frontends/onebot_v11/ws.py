@@ -6,12 +6,13 @@ Source: OneBot V11, communication/ws.md.
 
 import asyncio
 from collections.abc import Iterable
+from typing import cast
 
 from aiohttp import WSCloseCode, web
 
 from frontends.onebot_v11.auth import refusal
+from frontends.onebot_v11.forward import Forward
 from frontends.onebot_v11.http import no_account, session_of
-from frontends.onebot_v11.outbound import Delivery, Outbound
 from frontends.onebot_v11.resume import resume_of
 from frontends.onebot_v11.session import Sessions
 from frontends.onebot_v11.socket import CLOSE_S, MAX_FRAME_BYTES, Carries, Socket
@@ -68,17 +69,18 @@ class Ws(Role):
             return json_error(
                 426, "this is a WebSocket address", "connect with ws://", {"Upgrade": "websocket"}
             )
+        transport = cast("asyncio.WriteTransport | None", request.transport)  # uvloop's is none
         carries = PATHS[request.path.partition("/onebot/v11")[2].rstrip("/")]
         try:
             identity = await session.identity()
             if not carries.events:
-                socket = Socket(response, request.transport, session, identity.self_id, None)
+                socket = Socket(response, transport, session, identity.self_id, None)
                 return await self._serve(request, response, socket, carries, None)
             resume = await resume_of(request, session)
             hello = session.lifecycle(identity.self_id, "connect", resume.extension())
             async with session.follow(resume.after) as following:
-                outbound = Outbound(following, Delivery(Way(str(session.account), "ws")))
-                socket = Socket(response, request.transport, session, identity.self_id, outbound)
+                outbound = Forward(following, Way(str(session.account), "ws"), transport)
+                socket = Socket(response, transport, session, identity.self_id, outbound)
                 return await self._serve(request, response, socket, carries, hello)
         except BadParams as error:
             return json_error(400, str(error))

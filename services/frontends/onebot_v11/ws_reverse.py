@@ -8,6 +8,7 @@ begins behind the last event that the bot is known to have read.
 import asyncio
 import logging
 import time
+from typing import cast
 
 import aiohttp
 
@@ -206,9 +207,9 @@ class ReverseWs:
         return headers
 
 
-def _transport_of(connection: Connection) -> asyncio.BaseTransport | None:
+def _transport_of(connection: Connection) -> asyncio.WriteTransport | None:
     """What a connection that we opened runs over; aiohttp shows it nowhere."""
     if not isinstance(connection, aiohttp.ClientWebSocketResponse):
         return None
     below = connection._response.connection  # noqa: SLF001
-    return below.transport if below else None
+    return cast("asyncio.WriteTransport | None", below.transport) if below else None

@@ -9,7 +9,7 @@ from tests.fakes.followed import feeds_of, following, store, translate
 from tests.fakes.outage import eventually
 
 from frontends.onebot_v11 import outbound as outbound_module
-from frontends.onebot_v11.feed import Style
+from frontends.onebot_v11.feed import Style, Translation
 from frontends.onebot_v11.frame import Frame
 from frontends.onebot_v11.outbound import Delivery, Outbound
 from onebus.bus import Bus
@@ -82,7 +82,7 @@ async def every_second(stored: Stored, style: Style) -> Frame | None:
 async def wire(bus: Bus, log: Log, after: int | None, most: int = 64) -> AsyncIterator[Wire]:
     delivery = Noted()
     async with (
-        feeds_of(bus, log, every_second) as feeds,
+        feeds_of(bus, log, Translation(every_second)) as feeds,
         following(feeds, log, after) as there,
         asyncio.TaskGroup() as group,
     ):

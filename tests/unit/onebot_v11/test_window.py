@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from frontends.onebot_v11.ahead import FIRST, SLOW_S
 from frontends.onebot_v11.frame import Frame
-from frontends.onebot_v11.window import FATAL, FIRST, MOST, SLOW_S, SUSPICIOUS, Deaths, Window
+from frontends.onebot_v11.window import FATAL, MOST, SUSPICIOUS, Deaths, Window
 
 
 def frame(sequence: int) -> Frame:
