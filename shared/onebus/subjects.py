@@ -178,5 +178,6 @@ def chat_token(chat: Chat) -> str:
     return escape(f"{chat.kind[0]}-{chat.id}")
 
 
+@lru_cache(ACCOUNTS_KEPT)
 def _events(account: Account) -> str:
     return f"events.{shard(account)}.{account_key(account)}"
