@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from aiohttp import web
 
-from onebus import memory
+from onebus import descriptors, memory
 from onebus.errors import ActionError, InternalError, OnebusError, OutcomeUnknown
 
 logger = logging.getLogger(__name__)
@@ -207,6 +207,7 @@ def run(main: Coroutine[Any, Any, None]) -> int:
     An error of ours is one line on standard error, with exit code 1.
     """
     memory.give_back_what_is_freed()
+    descriptors.allow_many()
     factory = None
     try:
         import uvloop  # noqa: PLC0415
