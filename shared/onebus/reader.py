@@ -174,10 +174,11 @@ class Reader:
         try:
             await self._create(name, inbox)
             while not self._broken.is_set():
-                await self._pause(0.5)
-                if time.monotonic() - self._last_frame > SILENCE_S:
+                left_s = self._last_frame + SILENCE_S - time.monotonic()
+                if left_s < 0:
                     logger.info("reader of %s was silent; starting it anew", self._stream)
                     return
+                await self._pause(left_s)
         finally:
             self._generation += 1
             await self._bus.unsubscribe(subscription)
