@@ -5,6 +5,7 @@ once. POST takes JSON only, which a page of another origin cannot send.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -142,7 +143,7 @@ class Rest:
         self._uploads = Files(kit)
         self.streams = Streams(kit)
         self._writes = InFlight()
-        self._files = {name: (PAGE / name).read_bytes() for name in (*ASSETS, *PAGES)}
+        self._files = _files()
 
     def routes(self) -> list[web.RouteDef]:
         """Everything below `/{platform}/{account}`."""
@@ -323,6 +324,12 @@ class Rest:
 
 
 PAGES = ("index.html", "token.html")
+
+
+@cache
+def _files() -> dict[str, bytes]:
+    """What the page is made of, read once for all accounts."""
+    return {name: (PAGE / name).read_bytes() for name in (*ASSETS, *PAGES)}
 
 
 async def _body(request: web.Request, kind: Any) -> Any:
