@@ -1,18 +1,19 @@
-"""Bots that are connected and wait: holds many WebSockets, answers their pings, says no more.
+"""Bots that are connected and do nothing: hold many WebSockets, answer pings, count the frames.
 
-`python -m tests.bench.load.idle URL SOCKETS`: says `ready` when all are open, ends when one of them
-does. `{}` in the path is replaced by the number of the socket.
+`python -m tests.bench.load.idle SOCKETS URL…`: says `ready` when all are open, as many at each
+address, and ends when one of them does. A line on its input is answered by how many text frames
+came to all of them.
 """
 
 import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import chain, repeat
 
 import uvloop
 from tests.bench.load.wire import WsClient
 from tests.e2e.faults.stage import ROOT
-from tests.e2e.processes import spawn
 
 from onebus import descriptors
 
@@ -20,38 +21,70 @@ AT_ONCE = 16
 CONNECT_S = 60.0
 
 
+class Idle:
+    """All of them, in a process of their own."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def line(self) -> str:
+        """The next that it says; fails when it has ended."""
+        assert self._process.stdout
+        async with asyncio.timeout(CONNECT_S):
+            line = await self._process.stdout.readline()
+        assert line, "a socket was closed"
+        return line.decode().strip()
+
+    async def frames(self) -> int:
+        """How many came until now."""
+        assert self._process.stdin
+        self._process.stdin.write(b"\n")
+        return int(await self.line())
+
+
 @asynccontextmanager
-async def idle(url: str, sockets: int) -> AsyncIterator[None]:
-    """Hold them in a process of its own; fails if any was closed meanwhile."""
-    command = (sys.executable, "-m", "tests.bench.load.idle", url, str(sockets))
-    running = await spawn("idle", *command, env={"PYTHONPATH": str(ROOT)})
+async def idle(sockets: int, *urls: str) -> AsyncIterator[Idle]:
+    """Hold so many, in equal parts; fails if any was closed meanwhile."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.bench.load.idle", str(sockets), *urls),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
     try:
-        await running.says("ready", CONNECT_S)
-        yield
-        assert running.process.returncode is None, running.output
+        made = Idle(process)
+        assert await made.line() == "ready"
+        yield made
+        await made.frames()
     finally:
-        await running.kill()
+        process.kill()
+        await process.wait()
 
 
-async def hold(url: str, sockets: int) -> None:
-    """Connect all, some at once, and wait for the first that is closed."""
-    numbers = iter(range(sockets))
-    open_ones: list[WsClient] = []
+async def hold(sockets: int, urls: list[str]) -> None:
+    """Connect all, some at once, and answer until the first is closed."""
+    places = chain.from_iterable(repeat(urls, sockets // len(urls)))
+    closed: list[asyncio.Future[None]] = []
+    frames = 0
+
+    def on_text(*_: object) -> None:
+        nonlocal frames
+        frames += 1
 
     async def connect() -> None:
-        for number in numbers:
-            client = WsClient(url.replace("{}", str(number)), lambda *_: None)
-            open_ones.append(await client.connect())
+        for url in places:
+            client = await WsClient(url, on_text).connect()
+            closed.append(client.closed)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_ONCE):
             group.create_task(connect())
+    loop = asyncio.get_running_loop()
+    loop.add_reader(sys.stdin, lambda: sys.stdin.readline() and print(frames, flush=True))
     print("ready", flush=True)
-    closed = [client.closed for client in open_ones]
     await asyncio.wait(closed, return_when=asyncio.FIRST_COMPLETED)
-    print("a socket was closed")
 
 
 if __name__ == "__main__":
     descriptors.allow_many()
-    uvloop.run(hold(sys.argv[1], int(sys.argv[2])))
+    uvloop.run(hold(int(sys.argv[1]), sys.argv[2:]))

@@ -1,11 +1,12 @@
--- The requests of a file in turns, a body a line; what came of it as one line of JSON.
+-- The requests of a file in turns, a body a line; what came of it as one line of JSON. With a path
+-- and a tab before it, a body goes there.
 local requests, turn = {}, 0
 
 init = function(_)
-  wrk.method = "POST"
-  wrk.headers["Content-Type"] = "application/json"
-  for body in io.lines(os.getenv("BODIES")) do
-    requests[#requests + 1] = wrk.format(nil, nil, nil, body)
+  for line in io.lines(os.getenv("BODIES")) do
+    local path, body = line:match("^([^\t]*)\t(.*)$")
+    local headers = {["Content-Type"] = "application/json"}
+    requests[#requests + 1] = wrk.format("POST", path, headers, body or line)
   end
 end
 

@@ -31,10 +31,10 @@ class Held(Struct, frozen=True):
 
 async def hold(pid: int, url: str, count: int, watch_s: float) -> Held:
     """Open them, and watch the process for a while, in which each is pinged at least once."""
-    async with idle(url, 100):
+    async with idle(100, url):
         pass  # what is loaded and kept once is no cost of a socket
     before_kib, before_s = rss_kib(pid), cpu_s(pid)
-    async with idle(url, count):
+    async with idle(count, url):
         connect_s = cpu_s(pid) - before_s
         await asyncio.sleep(SETTLE_S)
         grown_kib = rss_kib(pid) - before_kib
