@@ -8,7 +8,6 @@ is reset while idle; see docs/adr.)
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from nats.aio.msg import Msg
 from nats.nuid import NUID
 
 from onebus.backoff import Backoff
-from onebus.bus import Bus, StoreRefused, StreamEntry
+from onebus.bus import NOT_FOUND_CODES, Bus, StoreRefused, StreamEntry
 from onebus.errors import BusError, BusTimeout
 from onebus.waiting import at_most
 
@@ -27,8 +26,16 @@ logger = logging.getLogger(__name__)
 SILENCE_S = 3.0
 READ_S = 10.0
 HEARTBEAT_NS = 1_000_000_000
-CREATE_S = 2.0
-"""A cluster may give a consumer to a node that has just died, and then nobody answers."""
+CREATE_S = (0.5, 0.5, 1.0, 2.0, 4.0)
+"""How long a try to make a consumer waits, and the next, …; the last one for all that follow.
+
+A cluster gives a consumer to a node that has just died as readily as to another, and then nobody
+answers: short tries first, each of another consumer, and longer ones for a server that is slow.
+"""
+DELETE_S = 0.3
+"""Nobody answers for a consumer whose node is dead."""
+ASKS = 20
+"""How often, at most, it is asked after a failed try whether anybody makes consumers now."""
 RETRY_S = 0.5
 GATHER_S = 0.25
 """Filter changes that come within this time make one new consumer."""
@@ -53,6 +60,14 @@ def place_of(reply: str) -> Place | None:
     first = 5 if len(tokens) < 11 else 7
     sequence, consumer_sequence, stored_at_ns = map(int, tokens[first : first + 3])
     return Place(sequence, consumer_sequence, stored_at_ns // 1_000_000)
+
+
+class _NotMade(BusError):
+    """Nobody answered the request for a consumer of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"consumer {name} was not made in time")
+        self.name = name
 
 
 def _ignore(entry: StreamEntry) -> None:
@@ -88,6 +103,7 @@ class Reader:
         self._broken = asyncio.Event()
         self._gathering = False
         self._generation = 0
+        self._not_made = 0
         self._last_frame = time.monotonic()
         self._consumer_sequence = 0
         self._backlog = 0
@@ -148,6 +164,9 @@ class Reader:
             try:
                 await self._read_until_broken()
                 backoff.reset()
+            except _NotMade as error:
+                logger.debug("reader of %s: no consumer was made in time", self._stream)
+                await self._until_asked(error.name)
             except BusError as error:
                 logger.debug("reader of %s: %s", self._stream, error)
                 await self._pause(backoff.next_s())
@@ -210,16 +229,38 @@ class Reader:
         self._last_frame = time.monotonic()
         # Entries may arrive before the answer; they are counted off the backlog afterwards.
         self._backlog, self._backlog_known = 0, False
-        answer = await self._bus.api(operation, body, timeout_s=CREATE_S)
+        timeout_s = CREATE_S[min(self._not_made, len(CREATE_S) - 1)]
+        self._not_made += 1
+        try:
+            answer = await self._bus.api(operation, body, timeout_s=timeout_s)
+        except BusTimeout as error:
+            raise _NotMade(name) from error
+        self._not_made = 0
         self._backlog += int(answer["num_pending"]) + int(answer["delivered"]["consumer_seq"])
         self._backlog_known = True
         self._check_caught_up()
 
-    async def _delete(self, name: str) -> None:
+    async def _until_asked(self, name: str) -> None:
+        """Wait for who makes consumers: while a cluster elects it, requests are simply lost.
+
+        It alone answers for one that does not exist, or not any more, as that of the failed try.
+        """
+        for _ in range(ASKS):
+            if self._broken.is_set() or await self._delete(name):
+                return
+            await self._pause(0.05)
+
+    async def _delete(self, name: str) -> bool:
+        """Remove a consumer, if there is one; whether anybody answered."""
         if not self._bus.connected:
-            return
-        with contextlib.suppress(BusError, StoreRefused):
-            await self._bus.api(f"CONSUMER.DELETE.{self._stream}.{name}", timeout_s=1)
+            return False
+        try:
+            await self._bus.api(f"CONSUMER.DELETE.{self._stream}.{name}", timeout_s=DELETE_S)
+        except StoreRefused as error:
+            return error.code in NOT_FOUND_CODES
+        except BusError:
+            return False
+        return True
 
     async def _take(self, message: Msg) -> None:
         self._last_frame = time.monotonic()
