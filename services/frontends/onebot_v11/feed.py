@@ -116,12 +116,14 @@ class Listener:
 class _Feed:
     """One account's events on their way to its listeners."""
 
-    def __init__(self, account: Account, translation: Translation) -> None:
+    def __init__(self, account: Account, translation: Translation, after: int) -> None:
         self.account = account
         self.task: asyncio.Task[None] | None = None
         self.listeners: set[Listener] = set()
-        self.begun = 0
-        """Events up to here were handed over, or are being so to who listened when it began."""
+        self.begun = after
+        """Events up to here were handed over, are being so to who listened when it began, or do
+        not come this way: who asked for the log's end before another made the feed needs them too.
+        """
         self.idle = True
         self._translation = translation
         self._queued: set[Listener] = set()
@@ -265,7 +267,7 @@ class Feeds:
             if not self._feeds:
                 self._reader.skip_to(end)
             start = max(end, self._reader.handled) + 1
-            feed = self._feeds[key] = _Feed(account, self.translation(account))
+            feed = self._feeds[key] = _Feed(account, self.translation(account), start - 1)
             feed.task = self._group.create_task(feed.run())
             self._reader.set_filters(self._filters())
         listener = Listener(style, start, events)

@@ -104,6 +104,40 @@ async def test_one_that_is_late_without_patience_is_told_so(
         assert taken == appended[:10]
 
 
+class Overtaken(Log):
+    """One answer to where the log ends is `held` until it is let go, and is old by then."""
+
+    def __init__(self, bus: Bus) -> None:
+        super().__init__(bus)
+        self.held = asyncio.Event()
+        self.let_go = asyncio.Event()
+
+    async def end(self) -> int:
+        end = await super().end()
+        if not self.held.is_set():
+            self.held.set()
+            await self.let_go.wait()
+        return end
+
+
+async def test_of_bots_that_come_together_none_misses_what_is_stored_meanwhile(bus: Bus) -> None:
+    """One asks for the end, an event is stored, and another begins to listen behind that."""
+    log = Overtaken(bus)
+    old = await store(log, 0, 3)
+    async with feeds_of(bus, log) as feeds, asyncio.TaskGroup() as group:
+        first = following(feeds, log, old[-1])
+        entering = group.create_task(first.__aenter__())
+        await log.held.wait()
+        between = await store(log, 3, 1)
+        async with following(feeds, log, old[-1]) as second:
+            log.let_go.set()
+            await entering
+            new = await store(log, 4, 3)
+            assert await take(second, 4) == between + new
+            assert await take(first, 4, 10) == between + new
+        await first.__aexit__()
+
+
 async def feeds_idle(feeds: Feeds) -> None:
     while not all(feed.idle for feed in feeds._feeds.values()):
         await asyncio.sleep(0)
