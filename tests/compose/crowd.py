@@ -17,7 +17,7 @@ import yaml
 from tests.compose.stack import CONFIG, Stack
 from tests.e2e.faults.bots import Bot, PostBot, ReverseBot, SseBot, WsBot, calling, served
 from tests.e2e.faults.load import Load
-from tests.e2e.faults.verdict import Record, Verdict, judge
+from tests.e2e.faults.verdict import Record, Verdict, judge, lost
 from tests.e2e.processes import Account
 
 CHATS = 20
@@ -86,7 +86,8 @@ class Crowd:
             await speaking
         await self.caught_up(load)
         verdicts = {bot.record.name: judge(part(bot.record, load), load.acked) for bot in self.bots}
-        assert all(verdict.clean for verdict in verdicts.values()), _table(verdicts)
+        missing = {bot.record.name: lost(part(bot.record, load), load.acked) for bot in self.bots}
+        assert all(verdict.clean for verdict in verdicts.values()), _table(verdicts, missing)
         assert load.total > CHATS, "nobody said anything"
 
     async def caught_up(self, load: Load) -> None:
@@ -120,8 +121,8 @@ def _later(bot: Bot, since: float) -> bool:
     return bot.record.last_at > since
 
 
-def _table(verdicts: dict[str, Verdict]) -> str:
-    return "\n".join(f"{name}: {verdict}" for name, verdict in verdicts.items())
+def _table(verdicts: dict[str, Verdict], missing: dict[str, list[str]]) -> str:
+    return "\n".join(f"{name}: {v} {missing[name][:20]}" for name, v in verdicts.items())
 
 
 @asynccontextmanager

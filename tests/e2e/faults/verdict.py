@@ -109,6 +109,16 @@ def judge(record: Record, acked: Mapping[str, int]) -> Verdict:
     return Verdict(lost, repeated, doubled, inverted)
 
 
+def lost(record: Record, acked: Mapping[str, int]) -> list[str]:
+    """What a bot never had, as `chat#number`, and when it got what came before in that chat."""
+    missing: list[str] = []
+    for chat, last in acked.items():
+        at = {got.number: got.at for got in record.chats.get(chat, [])}
+        gone = (number for number in range(1, last + 1) if number not in at)
+        missing += [f"{chat}#{n} after {at.get(n - 1, 0):.2f} s" for n in gone]
+    return missing
+
+
 def repeats(record: Record) -> list[float]:
     """The moments at which frames came whose event_id had come before."""
     found: list[float] = []
