@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,15 @@ def docker(*arguments: str, environment: Mapping[str, str] | None = None) -> str
     )
     assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def logged(container: str, since: datetime) -> list[str]:
+    """What a container has said since a moment, each line behind its time."""
+    command = ["docker", "logs", "--timestamps", "--since", since.isoformat(), container]
+    said = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=True
+    )
+    return said.stdout.splitlines()
 
 
 async def docker_later(*arguments: str) -> str:

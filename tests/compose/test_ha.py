@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 import pytest_asyncio
@@ -15,6 +17,7 @@ from tests.compose.stack import (
     bridge_address,
     docker,
     docker_later,
+    logged,
     run_in,
     running,
 )
@@ -29,8 +32,13 @@ pytestmark = [
 FILES = ("docker-compose.yml", "docker-compose.ha.yml")
 NODES = ("nats", "nats-2", "nats-3")
 GAP_S = 8.0
-UNLUCKY_S = 15.0
+OURS_S = 2.0
+"""From the moment when all are elected to the first event at every bot."""
 STREAM = "onebus_events"
+ELECTED = re.compile(
+    r"new stream leader for '.* > ((?:onebus_events|KV_onebus_(?:sessions|claims)))'"
+    r"|Self is new JetStream cluster metadata leader"
+)
 STREAMS = "http://127.0.0.1:8222/jsz?accounts=true&streams=true&config=true"
 
 
@@ -81,31 +89,41 @@ async def test_nobody_joins_without_a_password(there: Crowd, port: str) -> None:
     assert "PONG" not in answer
 
 
-async def test_the_leader_of_the_log_is_killed(there: Crowd) -> None:
-    """Nothing is lost, and not much time. How long nodes wait before they elect is drawn by
-    nats-server, 4 to 9 s, and a reader may need two elections: so a second try counts as well.
+@pytest.mark.parametrize("time_of_three", [1, 2, 3])
+async def test_the_leader_of_the_log_is_killed(there: Crowd, time_of_three: int) -> None:
+    """Nothing is lost, and no more than 8 s.
+
+    The nodes wait for 4 to 9 s, as nats-server draws it, before they elect. Where that alone was
+    too long, what is ours to answer for is the time from there on.
     """
-    for last in (False, True):
-        longest_s = await longest_gap_s(there)
-        assert longest_s <= UNLUCKY_S
-        if longest_s <= GAP_S:
-            return
-        assert not last, f"twice longer than {GAP_S} s"
-
-
-async def longest_gap_s(there: Crowd) -> float:
-    """How long a bot had nothing at most, while the log's leader was killed."""
     async with there.talking() as load:
         await there.hears(time.monotonic())
-        killed = leader(there.stack)
+        killed, killed_at = leader(there.stack), datetime.now(UTC)
         await docker_later("kill", killed)
         await there.hears(time.monotonic())
         await asyncio.sleep(GAP_S)  # an election that comes late would be seen
+        elected = {node: elections(node, killed_at) for node in nodes(there.stack)}
         await docker_later("start", killed)
         await there.hears(time.monotonic())
     longest_s = {bot.record.name: max(gaps(bot.record, load)) for bot in there.bots}
-    print("longest gaps:", {name: f"{gap_s:.1f} s" for name, gap_s in longest_s.items()})
-    return max(longest_s.values())
+    last_s = max((after_s for found in elected.values() for after_s in found.values()), default=0.0)
+    print(f"{time_of_three}: elections {elected}, longest gaps", longest_s)
+    assert max(longest_s.values()) <= max(GAP_S, last_s + OURS_S)
+
+
+def nodes(stack: Stack) -> set[str]:
+    """The containers of all nodes that run."""
+    return {node for service in NODES for node in stack.containers(service)}
+
+
+def elections(node: str, since: datetime) -> dict[str, float]:
+    """What a node was elected for that events need, and how many seconds after a moment."""
+    found = ((ELECTED.search(line), line.split(" ", 1)[0]) for line in logged(node, since))
+    return {
+        match[1] or "all": round((datetime.fromisoformat(at) - since).total_seconds(), 2)
+        for match, at in found
+        if match
+    }
 
 
 async def test_one_replica_of_each_role_is_killed(there: Crowd) -> None:
