@@ -2,7 +2,8 @@
 
 Source: OneBot V11, communication/http-post.md. Events of one chat go one after the other, chats
 beside each other. An event is posted again only when the bot has certainly not taken it, or when
-this process died meanwhile: a bot that raises after it has replied must not reply twice.
+this process died or the network went away meanwhile: a bot that raises after it has replied must
+not reply twice.
 """
 
 import asyncio
@@ -18,18 +19,27 @@ import aiohttp
 from frontends.onebot_v11.floor import Floor
 from frontends.onebot_v11.follow import Following
 from frontends.onebot_v11.frame import Frame
-from frontends.onebot_v11.post import NoAnswer, NotTaken, Reply
+from frontends.onebot_v11.peer import Peer
+from frontends.onebot_v11.post import (
+    MAX_ANSWER_BYTES,
+    Cut,
+    NoAnswer,
+    NotTaken,
+    Reply,
+    operation,
+    refused,
+)
 from frontends.onebot_v11.progress import Progress
 from frontends.onebot_v11.push import Claim, known
 from frontends.onebot_v11.quick import run_quick
-from frontends.onebot_v11.reach import Reach, Trouble, trouble_of
+from frontends.onebot_v11.reach import Reach, trouble_of
 from frontends.onebot_v11.session import Lifecycle, Session
 from frontends.onebot_v11.shared import Identity
 from frontends.onebot_v11.target import Target
 from onebus import __version__, metrics
 from onebus.backoff import Backoff
 from onebus.bucket import Bucket, Conflict
-from onebus.codec import CodecError, decode
+from onebus.codec import decode
 from onebus.errors import OnebusError
 from onebus.inflight import InFlight
 from onebus.ordering import Lanes
@@ -45,12 +55,13 @@ MAX_AT_ONCE = 32
 MAY_REPEAT = 64
 """Posts that are not on record: those that come again when this process dies."""
 SAVE_EVERY = 16
-MAX_ANSWER_BYTES = 1 << 20
 MAX_WAIT_S = 60.0
 CHECK_S = 0.5
 ENABLE_S = 5.0
 """How long the first lifecycle event may hold back the others."""
 REST_S = 1.0
+FATAL = 5
+"""An event at which the way to the bot's machine was cut so often may be what ends that machine."""
 SETTLE_S = 15.0
 SAVE_S = 2.0
 BYE_S = 2.0
@@ -188,7 +199,7 @@ class HttpPost:
 
     async def _deliver(self, frame: Frame) -> bool:
         """Post until the bot has taken it, or it is given up; False when we stop before that."""
-        again = False
+        again, cuts = False, 0
         while not self._stopping.is_set():
             await self._claim.sure()
             if not self._progress.fresh(frame):
@@ -202,10 +213,12 @@ class HttpPost:
                 self._reach.lost(refusal.trouble)
                 again = again or refusal.retry_after_s > 0  # the bot had it, and sent it back
                 await self._pause(min(refusal.retry_after_s, MAX_WAIT_S))
-            except NoAnswer as failure:
+            except (NoAnswer, Cut) as failure:
                 self._reach.lost(failure.trouble)
-                await self._progress.bury(frame, failure.trouble.cause)
-                return True
+                again, cuts = True, cuts + 1
+                if isinstance(failure, NoAnswer) or cuts == FATAL:
+                    await self._progress.bury(frame, failure.trouble.cause)
+                    return True
         return False
 
     async def _when_reachable(self, frame: Frame) -> Reply | None:
@@ -236,7 +249,9 @@ class HttpPost:
     async def _post_once(self, frame: Frame) -> Reply | None:
         """Post in its turn among all chats; None when we are to stop by then."""
         async with self._at_once:
-            await self._until_recorded()
+            first = frame.sequence not in self._unrecorded
+            if first:
+                await self._until_recorded()
             await self._claim.sure()
             if self._stopping.is_set():
                 return None
@@ -244,9 +259,10 @@ class HttpPost:
             try:
                 reply = await self._post(frame.body, frame.self_id)
                 if reply.status in NOT_TAKEN:
-                    raise NotTaken(_refused(reply.status), reply.retry_after_s or 1)
+                    raise NotTaken(refused(reply.status), reply.retry_after_s or 1)
             except NotTaken:
-                self._unrecorded.discard(frame.sequence)
+                if first:
+                    self._unrecorded.discard(frame.sequence)
                 raise
         return reply
 
@@ -256,21 +272,23 @@ class HttpPost:
             await self._stopping.wait()
 
     async def _post(self, body: bytes, self_id: int) -> Reply:
-        """Post once. Raises NotTaken or NoAnswer."""
+        """Post once. Raises NotTaken, NoAnswer or Cut."""
         connected = asyncio.Event()
 
         def on_connected() -> None:
             connected.set()
             self._connected()
 
-        try:
-            with self._in_flight.one():
+        with self._in_flight.one(), Peer() as peer:
+            try:
                 return await self._attempt(body, self._headers(body, self_id), on_connected)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            if connected.is_set():
+            except (aiohttp.ClientError, TimeoutError) as error:
+                if not connected.is_set():
+                    self._reachable.clear()
+                    raise NotTaken(trouble_of(error)) from error  # nothing was written
+                if await peer.gone():
+                    raise Cut from error
                 raise NoAnswer(trouble_of(error)) from error
-            self._reachable.clear()
-            raise NotTaken(trouble_of(error)) from error  # nothing was written
 
     async def _attempt(
         self, body: bytes, headers: dict[str, str], on_connected: Callable[[], None]
@@ -309,22 +327,22 @@ class HttpPost:
     async def _take(self, reply: Reply, frame: Frame) -> None:
         """The answer to an event: nothing, or a quick operation, whatever its Content-Type."""
         if not 200 <= reply.status < 300:
-            trouble = _refused(reply.status)
+            trouble = refused(reply.status)
             self._reach.lost(trouble)
             await self._progress.bury(frame, trouble.cause)
             return
         self._reach.found()
         self._reach.steady()
         try:
-            if operation := _operation(reply.body):
-                await self._operate(frame, operation)
+            if asked := operation(reply.body):
+                await self._operate(frame, asked)
         except OnebusError as error:
             self._odd_answers += 1
             level = logging.WARNING if self._odd_answers == 1 else logging.DEBUG
             text = "%s: an answer to an event was ignored, as will be others like it: %s"
             logger.log(level, text, self._target.name, error)
 
-    async def _operate(self, frame: Frame, operation: dict[str, Any]) -> None:
+    async def _operate(self, frame: Frame, asked: dict[str, Any]) -> None:
         """Carry a quick operation out, once: the event may be posted again after a crash."""
         key = f"quick.{self._target.key}.{frame.sequence}"
         try:
@@ -332,7 +350,7 @@ class HttpPost:
         except Conflict:
             return
         context = decode(frame.body, dict[str, Any])
-        work = run_quick(self._session, context, operation)
+        work = run_quick(self._session, context, asked)
         for failure in await guarded(work, "quick operation"):
             answer = failure.answer
             logger.warning(
@@ -372,29 +390,7 @@ class HttpPost:
     async def _post_meta(self, body: bytes, identity: Identity) -> bool:
         try:
             await self._post(body, identity.self_id)
-        except (NotTaken, NoAnswer) as error:
+        except (NotTaken, NoAnswer, Cut) as error:
             self._reach.lost(error.trouble)
             return False
         return True
-
-
-def _operation(body: bytes) -> dict[str, Any] | None:
-    """A quick operation, None for an empty answer. Raises CodecError."""
-    if len(body) > MAX_ANSWER_BYTES:
-        raise CodecError("it is larger than 1 MiB")
-    if not body.strip():
-        return None
-    operation = decode(body, object)
-    if not isinstance(operation, dict):
-        raise CodecError("it is no JSON object")
-    return operation
-
-
-def _refused(status: int) -> Trouble:
-    fixes = {
-        401: "compare secret with the bot's",
-        403: "compare secret with the bot's",
-        404: "compare the address: nonebot2 takes events at /onebot/v11/http, aiocqhttp at /",
-    }
-    hint = "redirects are not followed" if 300 <= status < 400 else "the bot's log may say why"
-    return Trouble(f"the bot answered HTTP {status}", fixes.get(status, hint))

@@ -16,6 +16,7 @@ import aiohttp
 from aiohttp import AddrInfoType
 
 from frontends.onebot_v11.lag import Lag
+from frontends.onebot_v11.peer import opened
 from frontends.onebot_v11.progress import Progress
 from frontends.onebot_v11.session import Session, Sessions
 from frontends.onebot_v11.shared import Identity
@@ -178,6 +179,7 @@ def watched(address: AddrInfoType) -> socket.socket:
     family, kind, protocol, _, _ = address
     made = socket.socket(family, kind, protocol)
     watch_peer(made)
+    opened(made)
     return made
 
 
