@@ -15,14 +15,14 @@ import msgspec
 import nats
 import nats.errors
 from msgspec import Struct
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from onebus import metrics
+from onebus.client import BusClient, Take
 from onebus.connection import TlsClient, header_bytes, next_server, tls_context
 from onebus.errors import BusError, BusTimeout, BusUnavailable, Misconfigured
-from onebus.refusals import Refusals
+from onebus.refusals import Refusals, decode_ack
 from onebus.replies import Replies
 from onebus.settings import TlsSettings
 from onebus.subjects import inbox_prefix
@@ -97,7 +97,7 @@ class Bus:
         self.bulk = asyncio.Semaphore(BULK)
         """Held for each large message: on one connection they go one after the other, and what is
         small and urgent must not wait for many of them."""
-        self._client = TlsClient() if options.encrypted else Client()
+        self._client = TlsClient() if options.encrypted else BusClient()
         self._replies = Replies(self._client)
         self._on_ready: list[Callable[[], None]] = []
         self._group = asyncio.TaskGroup()
@@ -160,15 +160,17 @@ class Bus:
         body: bytes,
         timeout_s: float,
         headers: dict[str, str] | None = None,
+        *,
+        lives: Callable[[], bool] | None = None,
     ) -> Msg:
-        """Ask and wait. The subject is complete, with prefix.
+        """Ask and wait, as long as who should answer `lives`. The subject is complete, with prefix.
 
         Raises BusUnavailable: nothing was sent; NoResponders: nothing was delivered; BusTimeout:
         whether it arrived is unknown.
         """
-        self._check(len(body) + header_bytes(headers))
+        self._check(len(body), headers)
         try:
-            message = await self._replies.ask(subject, body, timeout_s, headers)
+            message = await self._replies.ask(subject, body, timeout_s, headers, lives)
         except (TimeoutError, ConnectionResetError):
             raise BusTimeout("NATS gave no answer in time") from None
         except nats.errors.Error as error:
@@ -198,6 +200,17 @@ class Bus:
         self._check()
         try:
             return await self._client.subscribe(subject, queue=queue, cb=callback)
+        except nats.errors.Error as error:
+            raise BusUnavailable(f"NATS: {error}") from error
+
+    async def subscribe_direct(self, subject: str, take: Take) -> Subscription:
+        """Take messages of a subject while they are read; `take` is quick and never raises.
+
+        Raises BusUnavailable.
+        """
+        self._check()
+        try:
+            return await self._client.subscribe_direct(subject, take)
         except nats.errors.Error as error:
             raise BusUnavailable(f"NATS: {error}") from error
 
@@ -261,12 +274,16 @@ class Bus:
             all_headers["Nats-Expected-Last-Subject-Sequence"] = str(last_sequence)
         if last_of:
             all_headers["Nats-Expected-Last-Subject-Sequence-Subject"] = last_of
-        with self._refusals.watching(subject):
+        try:
             message = await self.request(subject, body, timeout_s, all_headers or None)
-            answer = json.loads(message.data)
-            if error := answer.get("error"):
-                raise StoreRefused(error.get("err_code", 0), error.get("description", "refused"))
-        return int(answer["seq"])
+            ack = decode_ack(message.data)
+            if ack.error:
+                raise StoreRefused(ack.error.err_code, ack.error.description)
+        except BusError as refused:
+            self._refusals.failed(subject, refused)
+            raise
+        self._refusals.stored(subject)
+        return ack.seq
 
     async def last(self, stream: str, subject: str) -> StreamEntry | None:
         """The last entry of a subject, by direct get."""
@@ -282,11 +299,13 @@ class Bus:
         body = msgspec.json.encode({"seq": sequence})
         return await self._direct(f"$JS.API.DIRECT.GET.{stream}", body)
 
-    def _check(self, size_bytes: int = 0) -> None:
+    def _check(self, size_bytes: int = 0, headers: dict[str, str] | None = None) -> None:
         """Refuse what cannot be sent now: nats-py would buffer it, the server hang up on it."""
         if not self.connected:
             raise BusUnavailable(f"no connection to NATS at {self.where()}")
         most = self._client.max_payload
+        if size_bytes > most // 2:  # headers are small: they matter to what is large
+            size_bytes += header_bytes(headers)
         if size_bytes > most:
             raise TooLarge(f"{size_bytes:,} bytes do not fit into a NATS message of {most:,}")
 

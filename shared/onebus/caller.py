@@ -23,8 +23,6 @@ R = TypeVar("R")
 DEADLINE_S = 25.0
 """Below the 30 s after which bots give up by themselves."""
 RETRY_S = 0.1
-LOOK_S = 1.0
-"""How often it is looked whether the owner, that has not answered yet, still lives."""
 MARGIN_S = 0.5
 ANSWER_S = 0.5
 """The owner's deadline is so much earlier: it must still be able to say that it has passed."""
@@ -95,23 +93,13 @@ class Caller:
     async def _request(self, account: Account, subject: str, body: bytes, timeout_s: float) -> Msg:
         """Ask, and wait no longer than somebody may answer: its owner may end meanwhile."""
         server = self._directory.server(account)
-        if not server:
-            return await self._bus.request(subject, body, timeout_s)
-        loop = asyncio.get_running_loop()
-        looking: asyncio.TimerHandle
 
-        def look() -> None:
-            nonlocal looking
-            looking = loop.call_later(LOOK_S, look)
-            if not self._directory.lives(server) and limit.when() is None:
-                limit.reschedule(loop.time())
+        def lives() -> bool:
+            return not server or self._directory.lives(server)
 
         try:
-            async with asyncio.timeout(None) as limit:
-                looking = loop.call_later(LOOK_S, look)
-                try:
-                    return await self._bus.request(subject, body, timeout_s)
-                finally:
-                    looking.cancel()
-        except TimeoutError:
-            raise BusTimeout("the process that had the call ended") from None
+            return await self._bus.request(subject, body, timeout_s, lives=lives)
+        except BusTimeout:
+            if not lives():
+                raise BusTimeout("the process that had the call ended") from None
+            raise

@@ -5,8 +5,9 @@ import ssl
 from typing import Any
 
 import nats.errors
-from nats.aio.client import Client, Server
+from nats.aio.client import Server
 
+from onebus.client import BusClient
 from onebus.errors import Misconfigured
 from onebus.settings import TlsSettings
 
@@ -26,8 +27,8 @@ def tls_context(files: TlsSettings) -> ssl.SSLContext:
     return made
 
 
-class TlsClient(Client):
-    """nats-py's client that says nothing of itself before the connection is encrypted.
+class TlsClient(BusClient):
+    """A client that says nothing of itself before the connection is encrypted.
 
     nats-py goes on in plaintext, password and all, when a server at `tls://` offers no TLS: who
     stands between needs only to leave a word out of the greeting.

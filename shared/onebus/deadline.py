@@ -4,22 +4,25 @@ The owner of an account sets it around each call of a connector, so that whateve
 a rate or for the platform, can give up in time and say for certain that nothing was done.
 """
 
-import contextlib
 import time
-from collections.abc import Iterator
 from contextvars import ContextVar
 
 _ENDS_AT_S: ContextVar[float | None] = ContextVar("ends_at_s", default=None)
 
 
-@contextlib.contextmanager
-def within(seconds: float) -> Iterator[None]:
+class within:  # noqa: N801  # reads as what it is
     """What is called inside, tasks it starts included, has so many seconds."""
-    token = _ENDS_AT_S.set(time.monotonic() + seconds)
-    try:
-        yield
-    finally:
-        _ENDS_AT_S.reset(token)
+
+    __slots__ = ("_seconds", "_token")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        self._token = _ENDS_AT_S.set(time.monotonic() + self._seconds)
+
+    def __exit__(self, *error: object) -> None:
+        _ENDS_AT_S.reset(self._token)
 
 
 def left_s() -> float | None:

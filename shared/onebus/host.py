@@ -42,7 +42,7 @@ from onebus.inflight import InFlight
 from onebus.kit import BusKit, Outside
 from onebus.lease import Lease, Sessions
 from onebus.once import Once, changes
-from onebus.ordering import Lanes
+from onebus.ordering import Lanes, Place
 from onebus.reconnect import STABLE_S
 from onebus.response import failed, left_s, not_owner, too_late
 from onebus.service import Role, guarded, outcome
@@ -137,7 +137,7 @@ class AccountHost:
     @contextlib.asynccontextmanager
     async def turn(self, action: Action[Any]) -> AsyncIterator[None]:
         """Hold the turn of a deferred action; a clean stop waits for who holds one."""
-        async with self._lane(action):
+        async with self._place(action):
             with self._actions.one():
                 yield
 
@@ -202,14 +202,12 @@ class AccountHost:
     async def _receive(self, group: asyncio.TaskGroup, info: SelfInfo) -> None:
         """Take actions and receive events until receiving ends."""
 
-        async def on_request(message: Msg) -> None:
-            if self._open:
-                group.create_task(self._answer(message))
-            else:
-                await self._reply(message, not_owner())
+        def on_request(message: Msg) -> None:
+            work = self._answer(message) if self._open else self._reply(message, not_owner())
+            group.create_task(work)
 
         subject = f"{self._bus.prefix}.{subjects.actions(self.account)}"
-        subscription = await self._bus.subscribe(subject, on_request)
+        subscription = await self._bus.subscribe_direct(subject, on_request)
         self._open = True
         telling = group.create_task(self._announcer.online(info))
         try:
@@ -226,8 +224,9 @@ class AccountHost:
         with self._actions.one():
             try:
                 response = await self._respond(message.data, asked)
-                with contextlib.suppress(BusError):
-                    await self._bus.wait_ready(REPLY_S)
+                if not self._bus.connected:
+                    with contextlib.suppress(BusError):
+                        await self._bus.wait_ready(REPLY_S)
                 await self._reply(message, response)
             except asyncio.CancelledError:  # the account is somebody else's now
                 lost = OutcomeUnknown("the account moved to another process while this was done")
@@ -253,20 +252,25 @@ class AccountHost:
         except CodecError as error:
             return failed(BadParams(f"not an action of this version of onebus: {error}"))
         try:
-            async with contextlib.AsyncExitStack() as stack:
-                if not (request.idempotency_key and self._once.under_way(request)):
-                    async with asyncio.timeout(left_s(request)):
-                        await stack.enter_async_context(self._lane(request.action))
+            if request.idempotency_key and self._once.under_way(request):
                 return await self._execute(request, asked)
+            place = self._place(request.action)
+            if not place.first:
+                async with asyncio.timeout(left_s(request)):
+                    await place.__aenter__()
+            try:
+                return await self._execute(request, asked)
+            finally:
+                place.leave()
         except TimeoutError:
             return too_late()
         except ActionError as error:
             return failed(error)
 
-    def _lane(self, action: Action[Any]) -> contextlib.AbstractAsyncContextManager[None]:
-        """One at a time per chat. Raises RateLimited when it is entered and too many wait."""
+    def _place(self, action: Action[Any]) -> Place:
+        """One at a time per chat. Raises RateLimited when too many wait."""
         chat = getattr(action, "chat", None)
-        return self._lanes.turn(chat.key) if chat else contextlib.nullcontext()
+        return self._lanes.join(chat.key if chat else object())
 
     async def _execute(self, request: Request, asked: _Asked) -> Response:
         """Fence, deadline and key are looked at here, immediately before the platform is called."""

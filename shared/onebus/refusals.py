@@ -5,8 +5,10 @@ answer then, also not when there is room again, until it is started anew.
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+
+import msgspec
+from msgspec import Struct
 
 from onebus import metrics
 from onebus.errors import BusError, BusTimeout
@@ -32,6 +34,29 @@ TRANSIENT = frozenset(
 NO_ANSWER = "no answer; is the disk of NATS full? Once there is room, restart nats-server"
 
 
+class Refusal(Struct, frozen=True):
+    """Why JetStream did not do something."""
+
+    err_code: int = 0
+    description: str = "refused"
+
+
+class Ack(Struct, frozen=True):
+    """What JetStream answers to a write: where it is, or why it is not."""
+
+    seq: int = 0
+    error: Refusal | None = None
+
+
+_ACK = msgspec.json.Decoder(Ack)
+
+
+def decode_ack(body: bytes) -> Ack:
+    """The answer to a write; without a sequence it is a refusal."""
+    ack = _ACK.decode(body)
+    return ack if ack.seq or ack.error else Ack(error=Refusal())
+
+
 class Refusals:
     """Of one connection, by the head of the subject, which names a stream: `onebus.events`.
 
@@ -42,20 +67,19 @@ class Refusals:
         self._connected = connected
         self._refusing: set[str] = set()
 
-    @contextmanager
-    def watching(self, subject: str) -> Iterator[None]:
-        """Something is stored inside of the block."""
-        try:
-            yield
-        except BusTimeout:
+    def failed(self, subject: str, error: BusError) -> None:
+        """Something was not stored."""
+        if isinstance(error, BusTimeout):
             if self._connected():
                 self._refused(subject, NO_ANSWER)
-            raise
-        except BusError as error:
-            if getattr(error, "code", 0) in STORAGE_FULL:
-                self._refused(subject, str(error))
-            raise
-        self._stored(subject)
+        elif getattr(error, "code", 0) in STORAGE_FULL:
+            self._refused(subject, str(error))
+
+    def stored(self, subject: str) -> None:
+        """Something was."""
+        if self._refusing and (head := _head(subject)) in self._refusing:
+            self._refusing.discard(head)
+            logger.info("NATS stores at %s again", head)
 
     def _refused(self, subject: str, why: str) -> None:
         head = _head(subject)
@@ -63,11 +87,6 @@ class Refusals:
         if head not in self._refusing:
             self._refusing.add(head)
             logger.error("NATS stores nothing at %s: %s", head, why)
-
-    def _stored(self, subject: str) -> None:
-        if self._refusing and (head := _head(subject)) in self._refusing:
-            self._refusing.discard(head)
-            logger.info("NATS stores at %s again", head)
 
 
 def _head(subject: str) -> str:

@@ -6,16 +6,21 @@ an entry of what it could not send.
 """
 
 import asyncio
+from collections.abc import Callable
 from itertools import count
 
-from nats.aio.client import Client
 from nats.aio.msg import Msg
+
+from onebus.client import BusClient
+
+LOOK_S = 1.0
+"""How often it is looked whether there is still somebody to answer."""
 
 
 class Replies:
     """Questions of one connection that wait for an answer."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: BusClient) -> None:
         self._client = client
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
         self._numbers = count(1)
@@ -24,27 +29,33 @@ class Replies:
     async def listen(self) -> None:
         """Subscribe to the answers, once; nats-py subscribes again after a reconnect."""
         inbox = self._client.new_inbox()
-        await self._client.subscribe(f"{inbox}.*", cb=self._on_reply)
+        await self._client.subscribe_direct(f"{inbox}.*", self._on_reply)
         self._inbox = inbox
 
     async def ask(
-        self, subject: str, body: bytes, timeout_s: float, headers: dict[str, str] | None
+        self,
+        subject: str,
+        body: bytes,
+        timeout_s: float,
+        headers: dict[str, str] | None,
+        lives: Callable[[], bool] | None,
     ) -> Msg:
         """What is answered, by the server too: with the header `Status` where nobody listens.
 
-        Raises TimeoutError, ConnectionResetError when the connection is lost meanwhile, and what
-        nats-py's `publish` raises.
+        Once a second `lives` is asked whether there is still somebody to answer. Raises
+        TimeoutError, ConnectionResetError when the connection is lost meanwhile, and what nats-py's
+        `publish` raises.
         """
         loop = asyncio.get_running_loop()
         number = str(next(self._numbers))
         reply: asyncio.Future[Msg] = loop.create_future()
         self._waiting[number] = reply
-        limit = loop.call_later(timeout_s, _give_up, reply)
+        waits = _Wait(loop, reply, loop.time() + timeout_s, lives)
         try:
             await self._client.publish(subject, body, f"{self._inbox}.{number}", headers)
             return await reply
         finally:
-            limit.cancel()
+            waits.timer.cancel()
             del self._waiting[number]
 
     def lost(self) -> None:
@@ -53,12 +64,33 @@ class Replies:
             if not reply.done():
                 reply.set_exception(ConnectionResetError("NATS connection lost"))
 
-    async def _on_reply(self, message: Msg) -> None:
+    def _on_reply(self, message: Msg) -> None:
         reply = self._waiting.get(message.subject.rpartition(".")[2])
         if reply is not None and not reply.done():
             reply.set_result(message)
 
 
-def _give_up(reply: asyncio.Future[Msg]) -> None:
-    if not reply.done():
-        reply.set_exception(TimeoutError())
+class _Wait:
+    """The one timer of a question: for its end, and for a look at who should answer."""
+
+    __slots__ = ("_ends_at_s", "_lives", "_loop", "_reply", "timer")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        reply: asyncio.Future[Msg],
+        ends_at_s: float,
+        lives: Callable[[], bool] | None,
+    ) -> None:
+        self._loop, self._reply, self._ends_at_s, self._lives = loop, reply, ends_at_s, lives
+        self._wait(loop.time())
+
+    def _wait(self, now_s: float) -> None:
+        self.timer = self._loop.call_at(min(now_s + LOOK_S, self._ends_at_s), self._look)
+
+    def _look(self) -> None:
+        now_s = self._loop.time()
+        if now_s < self._ends_at_s and (self._lives is None or self._lives()):
+            self._wait(now_s)
+        elif not self._reply.done():
+            self._reply.set_exception(TimeoutError())

@@ -63,7 +63,12 @@ class OwnerBus(MemoryBus):
         self._log = MemoryLog(self)
 
     async def request(
-        self, subject: str, body: bytes, timeout_s: float, headers: dict[str, str] | None = None
+        self,
+        subject: str,
+        body: bytes,
+        timeout_s: float,
+        headers: dict[str, str] | None = None,
+        **more: Any,
     ) -> Any:
         action = decode(body, Request).action
         try:

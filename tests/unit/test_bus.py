@@ -242,13 +242,13 @@ async def test_a_cancellation_that_comes_with_the_answer_is_not_forgotten(bus: B
     async def ask() -> Msg:
         return await bus.request("fine", b"1", 5)
 
-    whole = bus._client._request_sub_callback
+    [(inbox, whole)] = bus._client._takers.items()
 
-    async def cancel_too(message: Msg) -> None:
-        await whole(message)
+    def cancel_too(message: Msg) -> None:
+        whole(message)
         arrived[0].cancel()
 
-    next(s for s in bus._client._subs.values() if s.subject.endswith(".*"))._cb = cancel_too
+    bus._client._takers[inbox] = cancel_too
     arrived.append(asyncio.ensure_future(ask()))
     with pytest.raises(asyncio.CancelledError):
         await arrived[0]

@@ -28,16 +28,18 @@ class Slow:
         self._ask = bus.request
         monkeypatch.setattr(bus, "request", self.request)
 
-    async def request(self, subject: str, body: bytes, timeout_s: float, *more: Any) -> Any:
+    async def request(
+        self, subject: str, body: bytes, timeout_s: float, *more: Any, **named: Any
+    ) -> Any:
         if ".actions." not in subject:
-            return await self._ask(subject, body, timeout_s, *more)
+            return await self._ask(subject, body, timeout_s, *more, **named)
         self.begun += 1
         self.keys.append(decode(body, Request).idempotency_key)
         try:
             await asyncio.wait_for(self.gate.wait(), timeout_s)
         except TimeoutError:
             raise BusTimeout("NATS gave no answer in time") from None
-        return await self._ask(subject, body, timeout_s, *more)
+        return await self._ask(subject, body, timeout_s, *more, **named)
 
 
 async def call(session: Session, name: str = "send_private_msg", **params: Any) -> Any:

@@ -1,0 +1,70 @@
+"""nats-py's client with two short cuts, for what an action's time goes into; see docs/adr/0032.
+
+It overrides three methods that nats-py does not promise; tests/unit/test_client.py fails when a
+version of it has others.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.aio.transport import TcpTransport
+
+Take = Callable[[Msg], None]
+
+
+class BusClient(Client):
+    """Hands messages over while they are read, and writes what a turn of the loop has sent at once.
+
+    nats-py wakes a task for each message and another for each write.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._takers: dict[int, Take] = {}
+        self._write_is_due = False
+
+    async def subscribe_direct(self, subject: str, take: Take) -> Subscription:
+        """Hand the messages of a subject over as they come; `take` must be quick and not raise.
+
+        nats-py's limits for what waits do not apply, because nothing does.
+        """
+
+        async def on_message(message: Msg) -> None:
+            take(message)
+
+        subscription = await self.subscribe(subject, cb=on_message)
+        self._takers[subscription._id] = take  # noqa: SLF001
+        return subscription
+
+    def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
+        self._takers.pop(sid, None)
+        super()._remove_sub(sid, max_msgs)
+
+    async def _process_msg(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
+    ) -> None:
+        take = self._takers.get(sid)
+        if take is None:
+            await super()._process_msg(sid, subject, reply, data, headers)
+            return
+        parsed = await self._process_headers(headers) if headers else None
+        take(self._build_message(sid, subject, reply, data, parsed))
+
+    async def _flush_pending(self, force_flush: bool = False) -> Any:
+        if force_flush or not self.is_connected or type(self._transport) is not TcpTransport:
+            return await super()._flush_pending(force_flush)
+        if not self._write_is_due:
+            self._write_is_due = True
+            asyncio.get_running_loop().call_soon(self._write)
+        return None
+
+    def _write(self) -> None:
+        """What is not written because the connection is gone, the next one begins with."""
+        self._write_is_due = False
+        if self._pending and self.is_connected and self._transport:
+            waiting, self._pending, self._pending_data_size = self._pending, [], 0
+            self._transport.writelines(waiting)

@@ -1,0 +1,99 @@
+"""What is overridden of nats-py is there, and is still what it was."""
+
+import asyncio
+import inspect
+from hashlib import blake2b
+
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from tests.fakes.outage import outage
+
+from onebus.bus import Bus
+from onebus.embedded import EmbeddedNats
+
+READ = {
+    "_process_msg": "f193aaba389b4b6b",
+    "_remove_sub": "ca5c2560435fe9de",
+    "_flush_pending": "fb5d0720e55ac761",
+    "_flusher": "ce5a6b3fef49975d",
+    "_send_publish": "1f204321ba14190e",
+    "_build_message": "86fce4ec8e15cb60",
+    "_process_headers": "7445574083b2d6fd",
+}
+"""Hashes of what was read when `onebus.client` was written."""
+
+
+@pytest.mark.parametrize("name", READ)
+def test_nats_py_is_what_was_read(name: str) -> None:
+    source = inspect.getsource(getattr(Client, name))
+    digest = blake2b(source.encode(), digest_size=8).hexdigest()
+    assert digest == READ[name], (
+        f"nats-py has another Client.{name}: read it, see that onebus.client still fits, "
+        f"and write {digest!r} here"
+    )
+
+
+async def test_a_message_is_handed_over_while_it_is_read(bus: Bus) -> None:
+    taken: list[bytes] = []
+    arrived = asyncio.Event()
+
+    def take(message: Msg) -> None:
+        taken.append(message.data)
+        if message.data == b"2":
+            arrived.set()
+
+    subscription = await bus.subscribe_direct("direct", take)
+    await bus.publish("direct", b"1")
+    await bus.publish("direct", b"2")
+    await asyncio.wait_for(arrived.wait(), 5)
+    await bus.drain(subscription)
+    await bus.publish("direct", b"3")
+    assert await bus._round_trip(5)
+    assert taken == [b"1", b"2"]
+    assert subscription._id not in bus._client._takers
+
+
+async def test_it_goes_on_after_an_outage(nats: EmbeddedNats, bus: Bus) -> None:
+    asked = asyncio.Event()
+
+    def take(message: Msg) -> None:
+        asked.set()
+
+    await bus.subscribe_direct("direct", take)
+    async with outage(nats, bus):
+        pass
+    await bus.wait_ready(10)
+    await bus.publish("direct", b"1")
+    await asyncio.wait_for(asked.wait(), 5)
+    assert (await bus.api("INFO"))["streams"] >= 0
+
+
+async def test_what_one_turn_of_the_loop_sends_is_one_write_in_order(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[bytes] = []
+    done = asyncio.Event()
+
+    def take(message: Msg) -> None:
+        taken.append(message.data)
+        if len(taken) == 100:
+            done.set()
+
+    await bus.subscribe_direct("direct", take)
+    assert await bus._round_trip(5)
+    writes: list[int] = []
+    transport = bus._client._transport
+    assert transport
+    write = transport.writelines
+
+    def counted(lines: list[bytes]) -> None:
+        writes.append(len(lines))
+        write(lines)
+
+    monkeypatch.setattr(transport, "writelines", counted)
+    for number in range(100):
+        await bus.publish("direct", b"%d" % number)
+    await asyncio.wait_for(done.wait(), 5)
+    assert taken == [b"%d" % number for number in range(100)]
+    assert writes[0] == 100
