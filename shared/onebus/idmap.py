@@ -130,6 +130,8 @@ class IdMap:
     async def numbers(self, scope: str, kind: Kind, natives: Iterable[str]) -> dict[str, int]:
         """The numbers of many native ids, looked up AT_ONCE at a time."""
         wanted = list(dict.fromkeys(natives))
+        if (known := self.known(scope, kind, wanted)) is not None:
+            return known
         found: dict[str, int] = {}
         for first in range(0, len(wanted), AT_ONCE):
             batch = wanted[first : first + AT_ONCE]
@@ -159,7 +161,9 @@ class IdMap:
         """The native id behind a number of this scope; None if it was never given out there."""
         if 0 < number < FIRST_HASHED:
             return None if "/" in scope else str(number)
-        known = self._natives.get((kind, number)) or await self._look_up(kind, number)
+        known = self._natives.get((kind, number))
+        if known is None and (known := await self._look_up(kind, number)):
+            self._remember(known, number)
         if known is None or known.scope != scope:
             return None
         return known.id

@@ -6,6 +6,7 @@ account or platform is "not found".
 """
 
 import re
+from typing import cast
 
 from frontends.onebot_v11.references import (
     MessageKey,
@@ -29,6 +30,7 @@ from onebus.log import Log, Stored
 from onebus.segment import Node
 
 END_OF_NUMBERS = 2 * FIRST_HASHED
+NOTHING = WireIds()
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
@@ -47,8 +49,8 @@ class Lookup:
         groups = await self._ids.numbers(self._scope, "group", wanted.groups)
         messages = {key: await self._message_number(key) for key in wanted.messages}
         return Numbers(
-            {UserId(native): number for native, number in users.items()},
-            {ChatId(native): number for native, number in groups.items()},
+            cast("dict[UserId, int]", users),
+            cast("dict[ChatId, int]", groups),
             {key: number for key, number in messages.items() if number is not None},
         )
 
@@ -70,6 +72,8 @@ class Lookup:
 
         Only a message of the same chat can be quoted; any of the account can be forwarded.
         """
+        if wanted == NOTHING:
+            return Natives()
         users = {text: await self._native("user", _read(text)) for text in wanted.users}
         groups = {text: await self._native("group", _read(text)) for text in wanted.groups}
         messages = {text: await self._quoted(_read(text), chat) for text in wanted.messages}
