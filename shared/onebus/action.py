@@ -5,6 +5,7 @@ connector declares a capability by overriding the method named as the action's t
 (`onebus.connector.Connector`).
 """
 
+from functools import cache
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
@@ -357,6 +358,7 @@ def action_name(action: Action[Any] | type[Action[Any]]) -> str:
     return str(action.__struct_config__.tag)
 
 
+@cache
 def result_type(action: type[Action[R]]) -> Any:
     """What an action answers, as a type that msgspec decodes."""
     base = action.__orig_bases__[0]  # type: ignore[attr-defined]

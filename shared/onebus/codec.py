@@ -69,8 +69,7 @@ def check_containers(body: bytes) -> None:
 
     Brackets inside strings do not count, unless there are so many that telling takes long.
     """
-    many = _opening(body)
-    if many <= MAX_CONTAINERS:
+    if len(body) <= MAX_CONTAINERS or (many := _opening(body)) <= MAX_CONTAINERS:
         return
     if many > 10 * MAX_CONTAINERS or _structure(body).count(b"(") > MAX_CONTAINERS:
         raise CodecError(f"more than {MAX_CONTAINERS} arrays and objects")
@@ -83,7 +82,7 @@ def check_depth(body: bytes) -> None:
     one level. Brackets that match nothing are left to the decoder, unless they are many. Raises
     CodecError.
     """
-    if _opening(body) <= MAX_DEPTH:
+    if len(body) < 2 * MAX_DEPTH or _opening(body) <= MAX_DEPTH:
         return
     brackets = _structure(body)
     for _ in range(MAX_DEPTH):
