@@ -10,7 +10,7 @@ from frontends.onebot_v11.lookup import StoredMessage
 from frontends.onebot_v11.params import KEY, read_bool, read_id, read_optional_id
 from frontends.onebot_v11.references import Numbers, References
 from frontends.onebot_v11.retcode import Answer
-from frontends.onebot_v11.upload import with_stored
+from frontends.onebot_v11.upload import may_bring_files, with_stored
 from frontends.onebot_v11.view import View
 from onebus.action import Action
 from onebus.caller import DEADLINE_S
@@ -91,10 +91,11 @@ class Call:
     async def ask(self, action: Action[R]) -> R:
         """Let the account's owner do it. Raises ActionError or BusError."""
         left_s = self._left_s()
-        error = self.out_of_time()
-        self.stage = "asking"
         if left_s < LAST_S:
+            error = self.out_of_time()
+            self.stage = "asking"
             raise error
+        self.stage = "asking"
         result = await self.session.caller.call(
             self.session.account,
             action,
@@ -159,8 +160,10 @@ class Call:
         natives = await (await self.identity()).lookup.natives(wire_ids(raw), chat)
         translated = from_onebot_message(raw, natives)
         self.notes += translated.notes
-        session = self.session
-        return await with_stored(translated.segments, session.store(), session.media.settings)
+        session, segments = self.session, translated.segments
+        if not may_bring_files(segments):
+            return segments
+        return await with_stored(segments, session.store(), session.media.settings)
 
     def fresh(self) -> bool:
         """The parameter `no_cache`."""

@@ -116,7 +116,9 @@ def _take_key(request: web.Request, values: dict[str, Any]) -> bool:
 
 async def _params(request: web.Request, session: Session, name: str) -> _Params:
     """Query and body as one; the body goes before the query, the last of repeated keys wins."""
-    query = {key: value for key, value in request.query.items() if key != "access_token"}
+    query: dict[str, Any] = {}
+    if request.query_string:
+        query = {key: value for key, value in request.query.items() if key != "access_token"}
     if request.method == "GET":
         return _Params(query, as_text=True)
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":

@@ -49,6 +49,9 @@ logger = logging.getLogger(__name__)
 
 NO_MEDIA = FrontendMedia()
 
+ADDRESSES_KEPT = 16
+"""Addresses under which bots reach us, and for which an account's copy is kept."""
+
 Lifecycle: TypeAlias = Literal["enable", "disable", "connect"]
 
 
@@ -64,6 +67,7 @@ class Session:
         self._known: dict[str, Identity] = {}
         """Who the account is, under "me": shared by all copies of this session."""
         self._base_url = ""
+        self._at: dict[str, Session] = {}
 
     async def identity(self) -> Identity:
         """Who the account is.
@@ -189,12 +193,18 @@ class Session:
         """The same account for a bot that has settings of its own; sends keep one order."""
         session = copy.copy(self)
         session.config = config
+        session._at = {}  # noqa: SLF001
         return session
 
     def at(self, base_url: str) -> "Session":
         """The same account for a bot that reaches us under this address."""
-        session = copy.copy(self)
-        session._base_url = base_url  # noqa: SLF001
+        session = self._at.get(base_url)
+        if session is None:
+            session = copy.copy(self)
+            session._base_url = base_url  # noqa: SLF001
+            session._at = {}  # noqa: SLF001
+            if len(self._at) < ADDRESSES_KEPT:
+                self._at[base_url] = session
         return session
 
     @property

@@ -31,7 +31,13 @@ MAX_REFERENCE_LENGTH = 4096
 _PATH = re.compile(r"/|[A-Za-z]:[\\/]|\\\\|file:", re.IGNORECASE)
 _DATA = re.compile(r"data:([^,]{0,200}),", re.IGNORECASE)
 _URL_SAFE = str.maketrans("-_", "+/")
+_FILES = (seg.Image, seg.Voice, seg.Video, seg.File, seg.Forward)
 _SPACES = re.compile(r"\s")
+
+
+def may_bring_files(segments: Segments) -> bool:
+    """Whether `with_stored` could have something to do: most messages are text."""
+    return any(isinstance(segment, _FILES) for segment in segments)
 
 
 async def with_stored(segments: Segments, store: MediaStore, settings: MediaSettings) -> Segments:
