@@ -1,8 +1,8 @@
 """Rows 1 and 2: an action from the bot by way of NATS to the sandbox and back, by HTTP and by WS.
 
-`get_stranger_info` reads, and `send_private_msg` is answered once the log has the message. What
-`get_login_info` answers a frontend knows already; its floor asks all the same, as any bridge does
-that keeps nothing.
+`get_stranger_info`, asked about the account itself, is an action of which the sandbox knows the
+answer without a look at its store; `send_private_msg` is answered once the log has the message.
+What `get_login_info` answers a frontend knows already; its floor asks all the same.
 """
 
 from collections.abc import Awaitable, Callable
@@ -66,10 +66,10 @@ async def measure(way: Way, sync: str, run: Run) -> list[Row]:
         port = stable_port()
         await below.add("connector")
         await below.add("frontend", str(port))
-        people = await numbers(ours)
+        people, me = await numbers(ours), await ours.account("frontend").ok(LOGIN)
         calls: dict[str, list[dict[str, Any]]] = {
             LOGIN: [{}],
-            READ: [{"user_id": number} for number in people],
+            READ: [{"user_id": me["user_id"]}],
         }
         if sync == "always":  # which is a matter of what is written
             calls.clear()
