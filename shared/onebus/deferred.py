@@ -20,6 +20,7 @@ from nats.nuid import NUID
 
 from onebus import subjects
 from onebus.action import Action, AnyAction, Response, action_name
+from onebus.arrivals import Arrival
 from onebus.backoff import Backoff
 from onebus.bucket import Bucket, Conflict
 from onebus.bus import (
@@ -50,6 +51,8 @@ PUT_S = 5.0
 FULL = frozenset({10023, 10047, 10077})
 WINDOW = 16
 """Entries that an owner holds in memory; what is behind them is read when these are done."""
+LINGER_S = 1.0
+"""How long the reader of a queue that is done with stays, for what may come next."""
 OUTCOME_TTL = "600s"
 """How long the place of a finished action is kept: much longer than `put` tries again."""
 
@@ -136,16 +139,21 @@ class Owner(Protocol):
 
 
 class DeferredQueue:
-    """What waits for one account, served for as long as this process owns it."""
+    """What waits for one account, served for as long as this process owns it.
+
+    It has a reader of its own only while something waits; `arrival` says when.
+    """
 
     def __init__(
         self,
         bus: Bus,
         account: Account,
         owner: Owner,
+        arrival: Arrival,
         logger: logging.LoggerAdapter[logging.Logger],
     ) -> None:
         self.dropped = 0
+        self._arrival = arrival
         self._bus = bus
         self._account = account
         self._owner = owner
@@ -162,6 +170,7 @@ class DeferredQueue:
         """
         next_sequence = await self._first()
         while True:
+            await self._arrival.reaches(next_sequence)
             next_sequence = await self._read_window(next_sequence)
 
     async def _first(self) -> int:
@@ -177,7 +186,10 @@ class DeferredQueue:
                 await backoff.wait()
 
     async def _read_window(self, start: int) -> int:
-        """Serve entries from `start` on until the window was too small; returns where to go on."""
+        """Serve entries from `start` on until none is left, or until the window was too small.
+
+        Returns where to go on.
+        """
         window: asyncio.Queue[StreamEntry] = asyncio.Queue(WINDOW)
         missed = False
 
@@ -192,11 +204,14 @@ class DeferredQueue:
         where = f"{self._bus.prefix}.{subjects.deferred_of(self._account)}"
         async with Reader(
             self._bus, f"{self._bus.prefix}_deferred", [where], on_entry, start=start
-        ):
+        ) as reader:
             while not (missed and window.empty()):
-                entry = await window.get()
-                await self._serve(entry)
-                start = entry.sequence + 1
+                entry = await _next_of(window)
+                if entry:
+                    await self._serve(entry)
+                    start = entry.sequence + 1
+                elif not missed and window.empty() and reader.handled >= self._arrival.last:
+                    return reader.handled + 1
         return start
 
     async def _serve(self, entry: StreamEntry) -> None:
@@ -288,6 +303,15 @@ class DeferredQueue:
         cursor = Cursor(Bucket(self._bus, "cursors"), key)
         await cursor.load()
         return cursor
+
+
+async def _next_of(window: asyncio.Queue[StreamEntry]) -> StreamEntry | None:
+    """The next entry; None when none came for a while."""
+    try:
+        async with asyncio.timeout(LINGER_S):
+            return await window.get()
+    except TimeoutError:
+        return None
 
 
 def _sequence_of(cursor: Cursor) -> int:

@@ -17,6 +17,7 @@ from nats.aio.msg import Msg
 from onebus import deadline, metrics, subjects
 from onebus.action import Action, GetMedia, Request, Response, action_name
 from onebus.announce import Announcer
+from onebus.arrivals import Arrival, Arrivals
 from onebus.backoff import Backoff
 from onebus.bus import Bus, TooLarge
 from onebus.caller import DEADLINE_S
@@ -71,12 +72,15 @@ class _Asked(Struct):
 class AccountHost:
     """One account in this process."""
 
-    def __init__(self, bus: Bus, lease: Lease, connector: Connector[Any], kit: BusKit) -> None:
+    def __init__(
+        self, bus: Bus, lease: Lease, connector: Connector[Any], kit: BusKit, arrival: Arrival
+    ) -> None:
         self.account = kit.account
         self.connector = connector
         self._bus = bus
         self._lease = lease
         self._kit = kit
+        self._arrival = arrival
         self._lanes = Lanes()
         self._once = Once(bus, self.account)
         self._actions = InFlight()
@@ -188,7 +192,8 @@ class AccountHost:
     async def _serve(self, info: SelfInfo) -> None:
         problem: OnebusError | None = None
         async with asyncio.TaskGroup() as group:
-            queue = DeferredQueue(self._bus, self.account, self, self._kit.logger)
+            logger, arrival = self._kit.logger, self._arrival
+            queue = DeferredQueue(self._bus, self.account, self, arrival, logger)
             waiting = group.create_task(queue.run())
             try:
                 await self._receive(group, info)
@@ -327,6 +332,7 @@ class ConnectorHost(Role):
         self._lease = Lease(bus, self._platform, sessions, keys, exclusive=exclusive)
         self._bus = bus
         self._outside = outside
+        self._arrivals = Arrivals(bus, self._platform, configs)
         self._hosts = [self._host(kind, account, config) for account, config in configs.items()]
 
     def routes(self) -> Iterable[web.AbstractRouteDef]:
@@ -352,6 +358,7 @@ class ConnectorHost(Role):
         """Serve the accounts that this process owns, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._lease.run(f"account.{subjects.escape(self._platform)}"))
+            group.create_task(self._arrivals.run())
             for host in self._hosts:
                 work = self._lease.hold(claim_key(host.account), host.own, host.leave)
                 group.create_task(work)
@@ -376,7 +383,8 @@ class ConnectorHost(Role):
         kit = BusKit(
             self._bus, account, self._outside, lambda: self._lease.owned(key), synthetic=synthetic
         )
-        return AccountHost(self._bus, self._lease, kind(config, kit), kit)
+        arrival = self._arrivals.of(account)
+        return AccountHost(self._bus, self._lease, kind(config, kit), kit, arrival)
 
 
 def claim_key(account: Account) -> str:

@@ -23,7 +23,7 @@ from hashlib import blake2b
 
 from onebus import event as ev
 from onebus.event import Chat, Event
-from onebus.ids import Account, MessageId
+from onebus.ids import Account, MessageId, Platform
 
 MAX_TOKEN = 180
 EVENTS = "events.>"
@@ -161,6 +161,16 @@ def passive(account: Account, chat: Chat) -> str:
 def deferred(account: Account, action_id: str) -> str:
     """Where an action waits for its turn."""
     return f"deferred.{account_key(account)}.{escape(action_id)}"
+
+
+def deferred_on(platform: Platform) -> str:
+    """Filter: the same for every account of a platform."""
+    return f"deferred.{escape(platform)}.>"
+
+
+def account_of_deferred(subject: str) -> str:
+    """The account's tokens (`account_key`) in the subject of an action that waits."""
+    return ".".join(subject.split(".", 3)[1:3])
 
 
 def deferred_of(account: Account) -> str:

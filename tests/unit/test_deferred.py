@@ -11,6 +11,7 @@ import pytest
 
 from onebus import deferred, subjects
 from onebus.action import Action, Response, SendMessage
+from onebus.arrivals import Arrivals
 from onebus.bucket import Bucket
 from onebus.bus import Bus, StreamEntry
 from onebus.codec import encode
@@ -77,13 +78,15 @@ class Owner:
 
 @asynccontextmanager
 async def serving(bus: Bus, owner: Owner) -> AsyncIterator[DeferredQueue]:
-    queue = DeferredQueue(bus, ACCOUNT, owner, LOGGER)
+    arrivals = Arrivals(bus, ACCOUNT.platform, [ACCOUNT])
+    queue = DeferredQueue(bus, ACCOUNT, owner, arrivals.of(ACCOUNT), LOGGER)
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(queue.run())
+        tasks = [group.create_task(arrivals.run()), group.create_task(queue.run())]
         try:
             yield queue
         finally:
-            task.cancel()
+            for task in tasks:
+                task.cancel()
 
 
 async def put(bus: Bus, *numbers: int, interval_ms: int = 0) -> None:
@@ -118,6 +121,42 @@ async def test_each_has_its_turn_in_order_at_the_interval(bus: Bus) -> None:
     assert owner.started == [0, 1, 2, 3, 4]
     gaps = [b - a for a, b in zip([began_s, *owner.times_s], owner.times_s, strict=False)]
     assert min(gaps) >= 0.055
+
+
+async def consumers(bus: Bus) -> int:
+    """How many readers the stream has."""
+    info = await bus.api(f"STREAM.INFO.{bus.prefix}_deferred")
+    return int(info["state"]["consumer_count"])
+
+
+async def test_a_queue_in_which_nothing_waits_has_no_reader_of_its_own(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deferred, "LINGER_S", 0.05)
+    owner = Owner()
+    async with serving(bus, owner):
+        for number in range(3):
+            await put(bus, number)
+            await owner.has_started(number + 1)
+            async with asyncio.timeout(15):
+                while await consumers(bus) > 1:
+                    await asyncio.sleep(0.02)
+    assert owner.started == [0, 1, 2]
+
+
+async def test_who_becomes_the_owner_later_knows_what_came_before(bus: Bus) -> None:
+    arrivals = Arrivals(bus, ACCOUNT.platform, [ACCOUNT, OTHER])
+    owner = Owner()
+    async with asyncio.timeout(15), asyncio.TaskGroup() as group:
+        watching = group.create_task(arrivals.run())
+        await put(bus, 1)
+        await arrivals.of(ACCOUNT).reaches(1)
+        assert arrivals.of(OTHER).last == 0
+        queue = DeferredQueue(bus, ACCOUNT, owner, arrivals.of(ACCOUNT), LOGGER)
+        serving_it = group.create_task(queue.run())
+        await owner.has_started(1)
+        watching.cancel()
+        serving_it.cancel()
 
 
 async def test_one_at_a_time(bus: Bus) -> None:
