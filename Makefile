@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEPLOY := $(VENV)/.deploy
 
-.PHONY: help setup run check test test-browser compose-test deploy-check k8s-test mutants faults soak bench docs clean
+.PHONY: help setup run check test test-browser compose-test deploy-check k8s-apply k8s-test mutants faults soak bench docs clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -50,8 +50,11 @@ $(DEPLOY): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/kubernetes-1.24 kubernetes-validate==1.24.1
 	@touch $@
 
-k8s-test: $(DEPLOY) ## Apply deploy/k8s to the cluster of KUBECONFIG, which must be one for tests
-	$(BIN)/pytest tests/k8s -m k8s $(ARGS)
+k8s-apply: $(DEPLOY) ## Apply every overlay to the server of KUBECONFIG, which must be one for tests; needs no node
+	$(BIN)/pytest tests/k8s/test_apply.py -m k8s $(ARGS)
+
+k8s-test: $(DEPLOY) ## Run deploy/k8s on the cluster of KUBECONFIG, which must be one for tests
+	$(BIN)/pytest tests/k8s/test_cluster.py -m k8s $(ARGS)
 
 mutants: $(STAMP) ## Plant faults in copies; the test named for each must fail (5 minutes)
 	$(BIN)/python -m tests.mutants.run $(ARGS)
