@@ -86,8 +86,8 @@ class forwarded:  # noqa: N801 # a context manager
         return f"http://127.0.0.1:{port[1]}"
 
     def __exit__(self, *_: object) -> None:
-        with self._process:  # closes its pipe, and waits
-            self._process.terminate()
+        self._process.terminate()
+        self._process.communicate(timeout=10)  # closes its pipe as well
 
 
 def test_a_message_goes_through(cluster: Cluster) -> None:
