@@ -4,13 +4,13 @@ Source: https://github.com/botuniverse/onebot-11/tree/master/event. Beyond the s
 carries `event_id`, its sequence in the log as text: the token to resume from.
 """
 
-from collections.abc import Iterator
+from functools import cache
 from typing import Literal
 
 from frontends.onebot_v11.native import PROTOCOL
 from frontends.onebot_v11.notice import NOTICES
-from frontends.onebot_v11.references import References, all_references, message_key
-from frontends.onebot_v11.to_onebot import segment_references
+from frontends.onebot_v11.references import Gathered, References, message_key
+from frontends.onebot_v11.to_onebot import gather
 from frontends.onebot_v11.view import Fields, View, content, message_ids, place, sender, target
 from onebus import event as ev
 from onebus.event import Chat, Event, MessageEvent, User
@@ -23,7 +23,15 @@ _FONT = 0
 
 def event_references(event: Event) -> References:
     """The native ids that need numbers before the event can be shown."""
-    return all_references(_references(event))
+    found = Gathered()
+    for name in _actors_of(type(event)):
+        actor = getattr(event, name)
+        if actor:
+            found.users.add(actor.id if isinstance(actor, User) else actor)
+    chat: Chat | None = getattr(event, "chat", None)
+    if chat is not None:
+        _gather_in_chat(event, chat, found)
+    return found.all()
 
 
 def to_onebot_event(event: Event, view: View, sequence: int) -> Fields | None:
@@ -42,8 +50,13 @@ def to_onebot_event(event: Event, view: View, sequence: int) -> Fields | None:
         details = build(event, view) if build else None
     if details is None:
         return None
-    head = {"time": event.time_ms // 1000, "self_id": view.self_id}
-    return event.extra.get(PROTOCOL, {}) | head | details | {"event_id": str(sequence)}
+    return {
+        **event.extra.get(PROTOCOL, {}),
+        "time": event.time_ms // 1000,
+        "self_id": view.self_id,
+        **details,
+        "event_id": str(sequence),
+    }
 
 
 def lifecycle(
@@ -71,24 +84,25 @@ def heartbeat(self_id: int, time_s: int, status: Fields, interval_ms: int) -> Fi
     }
 
 
-def _references(event: Event) -> Iterator[References]:
-    actors = (getattr(event, name, None) for name in _ACTORS)
-    ids = (actor.id if isinstance(actor, User) else actor for actor in actors)
-    yield References(users=frozenset(UserId(user) for user in ids if user))
-    chat: Chat | None = getattr(event, "chat", None)
-    if chat is None:
-        return
+@cache
+def _actors_of(kind: type[Event]) -> tuple[str, ...]:
+    """Those of the fields with actors that events of this kind have."""
+    return tuple(name for name in _ACTORS if name in kind.__struct_fields__)
+
+
+def _gather_in_chat(event: Event, chat: Chat, found: Gathered) -> None:
     if chat.kind == "group":
-        yield References(groups=frozenset({chat.id}))
+        found.groups.add(chat.id)
     else:
-        yield References(users=frozenset({UserId(chat.id)}))
+        found.users.add(UserId(chat.id))
     segments: Segments = getattr(event, "segments", ())
-    yield segment_references(segments, chat)
-    if isinstance(event, ev.MessageReceived) and event.anonymous:
-        yield References(users=frozenset({UserId(event.anonymous.id)}))
+    gather(segments, chat, found)
     about: MessageId | None = getattr(event, "message", None)
-    if about is not None and not isinstance(event, ev.MessageReceived | ev.MessageSent):
-        yield References(messages=frozenset({message_key(chat, about)}))
+    if isinstance(event, ev.MessageReceived):
+        if event.anonymous:
+            found.users.add(UserId(event.anonymous.id))
+    elif about is not None and not isinstance(event, ev.MessageSent):
+        found.messages.add(message_key(chat, about))
 
 
 def _is_own(event: Event, view: View) -> bool:
@@ -109,8 +123,10 @@ def _message(event: MessageEvent, view: View, sequence: int) -> Fields:
     if event.chat.kind == "group":
         fields["anonymous"] = _anonymous(event, view)
         fields["group_name"] = event.chat.name
-    end = {"font": _FONT, "sender": sender(event, view)}
-    return fields | content(event.segments, event.chat, view) | end
+    fields.update(content(event.segments, event.chat, view))
+    fields["font"] = _FONT
+    fields["sender"] = sender(event, view)
+    return fields
 
 
 def _kind(event: MessageEvent) -> Fields:

@@ -59,6 +59,21 @@ class Natives(Struct, frozen=True):
     nodes: Mapping[str, Node] = {}
 
 
+class Gathered:
+    """References while they are being found: for each event of the log, so it is plain sets."""
+
+    __slots__ = ("groups", "messages", "users")
+
+    def __init__(self) -> None:
+        self.users: set[UserId] = set()
+        self.groups: set[ChatId] = set()
+        self.messages: set[MessageKey] = set()
+
+    def all(self) -> References:
+        """What was found."""
+        return References(frozenset(self.users), frozenset(self.groups), frozenset(self.messages))
+
+
 def all_references(parts: Iterable[References]) -> References:
     """Several sets of references as one."""
     found = list(parts)

@@ -4,14 +4,14 @@ Source: https://github.com/botuniverse/onebot-11/blob/master/message/segment.md.
 in the order of the standard's tables; a parameter without a value is absent; `data` is never null.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import Struct
 
 from frontends.onebot_v11.cq import RawSegment
 from frontends.onebot_v11.message import as_text
-from frontends.onebot_v11.references import Numbers, References, all_references, message_key
+from frontends.onebot_v11.references import Gathered, Numbers, References, message_key
 from onebus import segment as seg
 from onebus.codec import encode
 from onebus.event import Chat
@@ -28,12 +28,16 @@ class Rendered(Struct, frozen=True):
 
 def segment_references(segments: Segments, chat: Chat) -> References:
     """The ids in a message of this chat that need numbers."""
-    return all_references(_references(segments, chat))
+    found = Gathered()
+    gather(segments, chat, found)
+    return found.all()
 
 
 def node_references(nodes: Iterable[Node], chat: Chat) -> References:
     """The ids in forward nodes that need numbers; what they quote is taken for this chat's."""
-    return all_references(_node_references(nodes, chat))
+    found = Gathered()
+    _gather_nodes(nodes, chat, found)
+    return found.all()
 
 
 def to_onebot_message(segments: Segments, chat: Chat, numbers: Numbers) -> Rendered:
@@ -68,28 +72,31 @@ def to_onebot_node(node: Node, chat: Chat, numbers: Numbers) -> RawSegment:
     return {"type": "node", "data": data}
 
 
-def _references(segments: Segments, chat: Chat) -> Iterator[References]:
+def gather(segments: Segments, chat: Chat, found: Gathered) -> None:
+    """Add the ids in a message of this chat that need numbers."""
     for segment in segments:
         match segment:
+            case seg.Text():  # nearly all
+                continue
             case seg.Mention(user=str() as user):
-                yield References(users=frozenset({user}))
+                found.users.add(user)
             case seg.Reply(message=message):
-                yield References(messages=frozenset({message_key(chat, message)}))
+                found.messages.add(message_key(chat, message))
             case seg.Contact(kind="user", id=user):
-                yield References(users=frozenset({UserId(user)}))
+                found.users.add(UserId(user))
             case seg.Contact(kind="group", id=group):
-                yield References(groups=frozenset({ChatId(group)}))
+                found.groups.add(ChatId(group))
             case seg.Forward(nodes=nodes):
-                yield from _node_references(nodes, chat)
+                _gather_nodes(nodes, chat, found)
 
 
-def _node_references(nodes: Iterable[Node], chat: Chat) -> Iterator[References]:
+def _gather_nodes(nodes: Iterable[Node], chat: Chat, found: Gathered) -> None:
     for node in nodes:
         if node.message is not None:
-            yield References(messages=frozenset({message_key(chat, node.message)}))
+            found.messages.add(message_key(chat, node.message))
         if node.user:
-            yield References(users=frozenset({node.user}))
-        yield from _references(node.content, chat)
+            found.users.add(node.user)
+        gather(node.content, chat, found)
 
 
 def _segment(segment: Segment, numbers: Numbers) -> RawSegment:
