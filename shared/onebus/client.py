@@ -65,6 +65,9 @@ class BusClient(Client):
     def _write(self) -> None:
         """What is not written because the connection is gone, the next one begins with."""
         self._write_is_due = False
-        if self._pending and self.is_connected and self._transport:
-            waiting, self._pending, self._pending_data_size = self._pending, [], 0
-            self._transport.writelines(waiting)
+        if self.is_connected and self._transport:
+            waiting, self._pending = self._pending, []
+            if waiting:
+                self._transport.writelines(waiting)
+        if not self._pending:  # nats-py counts pings as well, which it has written by itself
+            self._pending_data_size = 0
