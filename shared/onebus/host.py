@@ -78,6 +78,7 @@ class AccountHost:
         self.account = kit.account
         self.connector = connector
         self._bus = bus
+        self._claim = claim_key(kit.account)
         self._lease = lease
         self._kit = kit
         self._arrival = arrival
@@ -156,7 +157,7 @@ class AccountHost:
 
     def owned(self) -> bool:
         """Whether the account is ours at this moment."""
-        return self._lease.owned(claim_key(self.account))
+        return self._lease.owned(self._claim)
 
     async def call(self, action: Action[Any], left_s: float = DEADLINE_S) -> Response:
         """Let the connector do it, within this time."""

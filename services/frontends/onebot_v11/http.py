@@ -83,6 +83,18 @@ class Http(Role):
         return web.Response(body=encode_answer(answer), content_type=JSON)
 
 
+class HttpFirst(Http):
+    """The same for names with `_` in them, as nearly all have: no other path is tried for them.
+
+    It goes before everything else; no other path of a transport is such a name.
+    """
+
+    def routes(self) -> Iterable[web.AbstractRouteDef]:
+        """Without a slash at the end."""
+        path = "/{platform}/{account}/onebot/v11/{action:[^/{}]*_[^/{}]*}"
+        return [web.route("*", path, self._handle)]
+
+
 def session_of(sessions: Sessions, request: web.Request) -> Session | None:
     """The session that a request's path names."""
     found = request.match_info
