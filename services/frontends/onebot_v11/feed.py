@@ -24,6 +24,7 @@ from onebus.ids import Account
 from onebus.log import Log, Stored
 from onebus.reader import Reader
 from onebus.service import guarded, guarded_call
+from onebus.waiting import Flag
 
 logger = logging.getLogger(__name__)
 
@@ -73,30 +74,30 @@ class Listener:
     def __init__(self, style: Style, start: int, events: Collection[str] = ()) -> None:
         self.style = style
         self.start = start
-        self.frames: asyncio.Queue[Frame] = asyncio.Queue(LISTENER_SIZE)
-        self.overflow = asyncio.Event()
+        self._frames: list[Frame] = []
+        self.overflow = Flag()
         self._events = events
-        self._more = asyncio.Event()
+        self._more = Flag()
 
     @property
     def waiting(self) -> int:
         """How many frames wait to be sent."""
-        return self.frames.qsize()
+        return len(self._frames)
 
     @property
     def idle(self) -> bool:
         """Whether nothing is queued, and nothing was left out."""
-        return self.frames.empty() and not self.overflow.is_set()
+        return not (self._frames or self.overflow.is_set())
 
     def put(self, frame: Frame) -> None:
         """Queue a frame, unless it is not wanted; a full queue marks the bot as too slow."""
         if self.overflow.is_set() or not wanted(frame.name, self._events):
             return
-        try:
-            self.frames.put_nowait(frame)
-            self._more.set()
-        except asyncio.QueueFull:
+        if len(self._frames) >= LISTENER_SIZE:
             self.cut()
+            return
+        self._frames.append(frame)
+        self._more.set()
 
     def cut(self) -> None:
         """Queue nothing any more: something was left out."""
@@ -105,12 +106,12 @@ class Listener:
 
     async def next(self) -> Frame | None:
         """The next frame; None once all that was queued before an overflow has been had."""
-        while self.frames.empty():
+        while not self._frames:
             if self.overflow.is_set():
                 return None
             self._more.clear()
             await self._more.wait()
-        return self.frames.get_nowait()
+        return self._frames.pop(0)
 
 
 class _Feed:

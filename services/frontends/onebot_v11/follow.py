@@ -22,6 +22,7 @@ from onebus import subjects
 from onebus.errors import BusError
 from onebus.ids import Account
 from onebus.log import Log, Stored
+from onebus.waiting import Flag
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Following:
         self._page: deque[Stored] = deque()
         self._listener: Listener | None = None
         self._start = 0
-        self.overflow = asyncio.Event()
+        self.overflow = Flag()
 
     async def __aenter__(self) -> "Following":
         await self._attach()
@@ -86,7 +87,7 @@ class Following:
     @property
     def ready(self) -> bool:
         """Whether `next` would return at once, as far as that is known."""
-        return bool(self._page) or bool(self._listener and not self._listener.frames.empty())
+        return bool(self._page) or bool(self._listener and self._listener.waiting)
 
     @property
     def settled(self) -> int:

@@ -10,7 +10,7 @@ from frontends.onebot_v11.frame import Frame
 from frontends.onebot_v11.window import Window
 from onebus import metrics
 from onebus.metrics import Way
-from onebus.waiting import at_most
+from onebus.waiting import Flag, at_most
 
 Write: TypeAlias = Callable[[bytes], Awaitable[None]]
 REST_S = 1.0
@@ -58,13 +58,13 @@ class Outbound:
         self.following = following
         self.window = Window(most_ahead)
         self._delivery = delivery
-        self._moved = asyncio.Event()
+        self._moved = Flag()
         self._handed_over = 0
         self._told = 0
         self._unkept = 0
         self._in_hand = False
-        self._stopped = asyncio.Event()
-        self._empty = asyncio.Event()
+        self._stopped = Flag()
+        self._empty = Flag()
 
     def works(self, write: Write, ping: Write) -> Iterator[Any]:
         """What is to be run for as long as the socket is open."""
