@@ -126,6 +126,8 @@ class _Feed:
         not come this way: who asked for the log's end before another made the feed needs them too.
         """
         self.idle = True
+        self._given = 0
+        """The last event that was handed over; `begun` is ahead of those that still wait."""
         self._translation = translation
         self._queued: set[Listener] = set()
         self._broadcasts: dict[Style, Broadcast[Listener]] = {}
@@ -149,7 +151,7 @@ class _Feed:
 
     def join(self, listener: Listener, member: Member) -> bool:
         """Write to a socket at once; not yet while older events are under way, not for it."""
-        if listener not in self._queued or self.begun + 1 < listener.start:
+        if listener not in self._queued or self._given + 1 < listener.start:
             return False
         self._queued.remove(listener)
         if listener.style not in self._broadcasts:
@@ -211,6 +213,7 @@ class _Feed:
         return queued.union(style for style, members in self._broadcasts.items() if members)
 
     def _give(self, sequence: int, frames: dict[Style, Frame | None]) -> None:
+        self._given = sequence
         queued = list(self._queued)  # before those who leave the broadcast with this event
         for style, broadcast in self._broadcasts.items():
             if broadcast and (frame := frames.get(style)):

@@ -4,18 +4,22 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
-from tests.fakes.followed import feeds_of, following, store
+from tests.fakes.followed import feeds_of, following, message, store
+from tests.fakes.onebot_session import ACCOUNT
 from tests.fakes.outage import eventually
 
 from frontends.onebot_v11.broadcast import NOTE_EVERY
-from frontends.onebot_v11.feed import Feeds, Style, Translation
+from frontends.onebot_v11.feed import Feeds, Listener, Style, Translation, _Feed
 from frontends.onebot_v11.forward import MOST_BUFFERED, Forward
 from frontends.onebot_v11.frame import Frame, text_frame
 from onebus.bus import Bus
 from onebus.log import Log, Stored
 from onebus.metrics import Way
+
+WAY = Way("telegram.demo", "ws")
 
 
 def numbered(stored: Stored, _: Style) -> Frame:
@@ -82,7 +86,7 @@ async def bots(bus: Bus, log: Log, count: int) -> AsyncIterator[list[Bot]]:
 async def _serve(bot: Bot, feeds: Feeds, log: Log) -> None:
     async with following(feeds, log, None, patient=False) as there:
         transport = cast("asyncio.WriteTransport", bot)
-        bot.forward = Forward(there, Way("telegram.demo", "ws"), transport)
+        bot.forward = Forward(there, WAY, transport)
         async with asyncio.TaskGroup() as group:
             for work in bot.forward.works(bot.write_alone, bot.ping_alone):
                 group.create_task(cast("Any", work))
@@ -180,3 +184,23 @@ async def test_a_fault_in_one_translation_costs_that_event_alone(bus: Bus) -> No
         await eventually(lambda: bot.numbers[-1:] == sent[-1:])
         assert bot.numbers == sent
         task.cancel()
+
+
+async def test_nobody_joins_while_events_are_under_way_from_before_its_start() -> None:
+    """They go to those who were there, and a broadcast asks nobody from when on it wants events."""
+
+    def stored(sequence: int) -> Stored:
+        return Stored(sequence, "", message(sequence), 0)
+
+    feed, bot = _Feed(ACCOUNT, Translation(numbered_later, numbered), after=10), Bot()
+    listener = Listener(Style("array"), 11)
+    feed.add(listener)
+    member = cast("Any", SimpleNamespace(write=bot.write, closing=bot.is_closing, way=WAY))
+    assert not feed.join(listener, member)
+    feed.put(stored(5))
+    assert not feed.join(listener, member)
+    feed.put(stored(11))
+    assert listener.waiting == 1
+    assert feed.join(listener, member)
+    feed.put(stored(12))
+    await eventually(lambda: bot.numbers == [12])
