@@ -152,7 +152,7 @@ async def test_a_bot_that_is_cut_off_again_and_again_gets_each_event_once(
     print("seed", seed)
     name = "demo" if transport == "ws" else "streamed"
     connect = getattr(frontend, transport)
-    count, begin = 500, 1000 if transport == "ws" else 5000
+    count, begin = 1500, 1000 if transport == "ws" else 5000
     got: list[dict[str, Any]] = []
     cuts = 0
     async with frontend.ws("other") as other, asyncio.TaskGroup() as group:
