@@ -48,8 +48,8 @@ class Troubles:
             self._tell_forbidden(forbidden[1], forbidden[2])
             return
         problem = self._explained(error)
-        # A server that refuses says why, and may reset the connection then: that explains nothing.
-        if not (self.last and isinstance(error, ConnectionResetError)):
+        # A server that refuses says why, and hangs up, maybe while we write: that explains nothing.
+        if not (self.last and isinstance(error, (ConnectionResetError, BrokenPipeError))):
             self.last = problem
         if _new(problem, self._said):  # several servers may each have one, in turns
             hint = "" if connected else f"; trying on {_WHERE}"
