@@ -60,6 +60,8 @@ CHECK_S = 0.5
 ENABLE_S = 5.0
 """How long the first lifecycle event may hold back the others."""
 REST_S = 1.0
+SPOKE = (aiohttp.ClientResponseError, aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError)
+"""What comes of something that the bot's machine said: no sign of it need be waited for."""
 FATAL = 5
 """An event at which the way to the bot's machine was cut so often may be what ends that machine."""
 SETTLE_S = 15.0
@@ -286,7 +288,7 @@ class HttpPost:
                 if not connected.is_set():
                     self._reachable.clear()
                     raise NotTaken(trouble_of(error)) from error  # nothing was written
-                if await peer.gone():
+                if await peer.gone(certain=isinstance(error, SPOKE)):
                     raise Cut from error
                 raise NoAnswer(trouble_of(error)) from error
 

@@ -43,16 +43,16 @@ class Peer:
         # Another handle of the same connection: the first one is closed before we are asked.
         self._own = made.dup()
 
-    async def gone(self) -> bool:
+    async def gone(self, *, certain: bool = False) -> bool:
         """Whether there was no sign of it for `SILENT_S`; waits until this is certain.
 
-        False where the system cannot say so.
+        Unless it is so as it stands. False where the system cannot say so.
         """
         began_at = time.monotonic()
         while self._own and (silence_s := silent_s(self._own)) is not None:
             if silence_s >= SILENT_S:
                 return True
-            if ended(self._own) or silence_s < time.monotonic() - began_at - LOOK_S:
+            if certain or ended(self._own) or silence_s < time.monotonic() - began_at - LOOK_S:
                 return False
             await asyncio.sleep(LOOK_S)
         return False
