@@ -53,6 +53,11 @@ class Ahead:
         """Whether a ping should follow now."""
         return self._since_ping >= min(PING_EVERY, max(1, self.size // 4))
 
+    @property
+    def unasked(self) -> bool:
+        """Whether something was sent that no ping follows yet."""
+        return self._since_ping > 0
+
     def ping(self, now_s: float) -> bytes:
         """The payload of a ping that is being sent."""
         self._number += 1

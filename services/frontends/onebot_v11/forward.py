@@ -82,7 +82,10 @@ class Forward:
                     await self._until_changed()
             frame = await self.following.next()
             while self._ahead.room <= 0:
-                await self._until_changed()
+                if self._ahead.unasked:  # or no pong would ever make room
+                    await ping(self._ahead.ping(time.monotonic()))
+                else:
+                    await self._until_changed()
             await write(frame.body)
             self._ahead.sent()
             if self._ahead.ping_due:

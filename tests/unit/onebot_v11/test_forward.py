@@ -204,3 +204,28 @@ async def test_nobody_joins_while_events_are_under_way_from_before_its_start() -
     assert feed.join(listener, member)
     feed.put(stored(12))
     await eventually(lambda: bot.numbers == [12])
+
+
+async def test_one_that_may_get_no_more_is_asked_how_far_it_is() -> None:
+    """It became slow after much was written at once, of which the end was not asked for."""
+    frame = Frame(b"{}", "message.group", "g", 1, 21, 0)
+    queue = asyncio.Queue[Frame]()
+    queue.put_nowait(frame)
+    source = SimpleNamespace(join=lambda _: False, next=queue.get)
+    forward = Forward(cast("Any", source), WAY, None)
+    forward._ahead.sent(20)
+    pings, written = list[bytes](), asyncio.Event()
+
+    async def write(_: bytes) -> None:
+        written.set()
+
+    async def ping(payload: bytes) -> None:
+        pings.append(payload)
+        forward.ponged(payload)
+
+    (work,) = forward.works(write, ping)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        task = group.create_task(work)
+        await written.wait()
+        task.cancel()
+    assert pings
