@@ -25,7 +25,7 @@ async def events_load(
     frames that a socket begins with. The times are from the post to the bots' sockets.
     """
     paced = ("--paced",) if rate else ()
-    listen = await _start(
+    listen = await start(
         "listen", bots, "--sockets", str(sockets), "--skip", str(hello), *paced, stdin=PIPE
     )
     assert listen.stdin
@@ -33,8 +33,8 @@ async def events_load(
     async with asyncio.timeout(WAIT_S):
         assert (await listen.stdout.readline()).strip() == b"ready"
         await asyncio.sleep(SETTLE_S)
-        said = await _result(
-            await _start(
+        said = await result(
+            await start(
                 "talk",
                 posts,
                 *("--connections", str(IN_FLIGHT), "--seconds", str(seconds), "--rate", str(rate)),
@@ -42,13 +42,14 @@ async def events_load(
         )
         assert not said["failed"], said
         listen.stdin.write(b"%d\n" % said["count"])
-        heard = await _result(listen)
+        heard = await result(listen)
     assert heard["events"] >= said["count"], (said, heard)
     took_s = heard["ended_at_s"] - said["begun_at_s"]
     return Load(said["count"], took_s, heard["p50_ms"], heard["p99_ms"])
 
 
-async def _start(name: str, *arguments: str, stdin: int | None = None) -> Process:
+async def start(name: str, *arguments: str, stdin: int | None = None) -> Process:
+    """Start a program of `tests.bench.load` whose output is read."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", f"tests.bench.load.{name}", *arguments),
@@ -58,7 +59,8 @@ async def _start(name: str, *arguments: str, stdin: int | None = None) -> Proces
     )
 
 
-async def _result(process: Process) -> dict[str, Any]:
+async def result(process: Process) -> dict[str, Any]:
+    """What a program printed last, once it has ended; fails if it failed."""
     out, _ = await process.communicate()
     assert process.returncode == 0, out
     found: dict[str, Any] = json.loads(out.splitlines()[-1])
