@@ -210,7 +210,10 @@ class AccountHost:
 
         def on_request(message: Msg) -> None:
             work = self._answer(message) if self._open else self._reply(message, not_owner())
-            group.create_task(work)
+            try:
+                group.create_task(work)
+            except RuntimeError:  # it is ending; raised here it would end the read loop, too
+                work.close()
 
         subject = f"{self._bus.prefix}.{subjects.actions(self.account)}"
         subscription = await self._bus.subscribe_direct(subject, on_request)
