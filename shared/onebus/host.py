@@ -193,8 +193,7 @@ class AccountHost:
     async def _serve(self, info: SelfInfo) -> None:
         problem: OnebusError | None = None
         async with asyncio.TaskGroup() as group:
-            logger, arrival = self._kit.logger, self._arrival
-            queue = DeferredQueue(self._bus, self.account, self, arrival, logger)
+            queue = DeferredQueue(self._bus, self.account, self, self._arrival, self._kit.logger)
             waiting = group.create_task(queue.run())
             try:
                 await self._receive(group, info)
@@ -387,8 +386,8 @@ class ConnectorHost(Role):
         kit = BusKit(
             self._bus, account, self._outside, lambda: self._lease.owned(key), synthetic=synthetic
         )
-        arrival = self._arrivals.of(account)
-        return AccountHost(self._bus, self._lease, kind(config, kit), kit, arrival)
+        connector, arrival = kind(config, kit), self._arrivals.of(account)
+        return AccountHost(self._bus, self._lease, connector, kit, arrival)
 
 
 def claim_key(account: Account) -> str:
