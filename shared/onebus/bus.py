@@ -20,7 +20,7 @@ from nats.aio.subscription import Subscription
 
 from onebus import metrics
 from onebus.client import BusClient, Take
-from onebus.connection import TlsClient, header_bytes, next_server, tls_context
+from onebus.connection import Servers, TlsClient, header_bytes, tls_context
 from onebus.errors import BusError, BusTimeout, BusUnavailable, Misconfigured
 from onebus.refusals import Refusals, decode_ack
 from onebus.replies import Replies
@@ -98,8 +98,9 @@ class Bus:
         """Held for each large message: on one connection they go one after the other, and what is
         small and urgent must not wait for many of them."""
         self._client = TlsClient() if options.encrypted else BusClient()
+        self._servers = Servers(self._client)
         self._replies = Replies(self._client)
-        self._on_ready: list[Callable[[], None]] = []
+        self._on_ready: list[Callable[[], None]] = [self._servers.reached]
         self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
@@ -340,7 +341,7 @@ class Bus:
                 pending_size=-1,
                 # nats-py declares seconds as int, and passes them to asyncio.sleep as they are.
                 reconnect_time_wait=cast("int", 0.5),
-                reconnect_to_server_handler=next_server,
+                reconnect_to_server_handler=self._servers.next,
                 ping_interval=PING_INTERVAL_S,
                 max_outstanding_pings=2,
             )
@@ -370,8 +371,7 @@ class Bus:
     async def _watch(self) -> None:
         """Notice a connection that only looks alive and force a new one; end with one that ended.
 
-        Raises BusUnavailable when NATS closed the connection for good (wrong credentials, say):
-        whoever runs this process starts it anew.
+        Raises BusUnavailable when NATS closed it for good, because of wrong credentials, say.
         """
         await self.ready.wait()
         while True:

@@ -3,9 +3,10 @@
 import random
 import ssl
 from typing import Any
+from urllib.parse import ParseResult
 
 import nats.errors
-from nats.aio.client import Server
+from nats.aio.client import Client, Server
 
 from onebus.client import BusClient
 from onebus.errors import Misconfigured
@@ -41,10 +42,40 @@ class TlsClient(BusClient):
         return bytes(super()._connect_command())
 
 
-def next_server(pool: list[Server], _: dict[str, Any]) -> tuple[Server | None, float]:
-    """The server tried least, after a delay that keeps a crowd of clients apart."""
-    delay_s = random.uniform(0.1, 0.8)  # noqa: S311
-    return min(pool, key=lambda server: server.reconnects, default=None), delay_s
+class Servers:
+    """Which server a client goes to next: not to the one that it has just lost, if it can help it.
+
+    A machine that is gone answers nothing, so that each try at it takes all of its time. And it may
+    be in the pool twice: by its name, and by the address that its neighbours tell of it.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._addresses: dict[str, str] = {}
+        self._last = ""
+
+    def reached(self) -> None:
+        """Note where the new connection leads to; the next one is made when this is lost."""
+        writer = getattr(self._client._transport, "_io_writer", None)  # noqa: SLF001
+        peer = writer.get_extra_info("peername") if writer else None
+        if peer and self._client.connected_url:
+            self._last = f"{peer[0]} {peer[1]}"
+            self._addresses[_place(self._client.connected_url)] = self._last
+
+    def next(self, pool: list[Server], _: dict[str, Any]) -> tuple[Server | None, float]:
+        """The server tried least, after a delay that keeps a crowd of clients apart."""
+        delay_s = random.uniform(0.1, 0.8)  # noqa: S311
+        return min(pool, key=self._worth, default=None), delay_s
+
+    def _worth(self, server: Server) -> tuple[int, float]:
+        """The lost one counts as tried once more; among equals clients spread by chance."""
+        place = _place(server.uri)
+        lost = self._addresses.get(place, place) == self._last
+        return server.reconnects + lost, random.random()  # noqa: S311
+
+
+def _place(url: ParseResult) -> str:
+    return f"{url.hostname} {url.port}"
 
 
 def header_bytes(headers: dict[str, str] | None) -> int:

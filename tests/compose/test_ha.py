@@ -36,7 +36,7 @@ OURS_S = 2.0
 """From the moment when all are elected to the first event at every bot."""
 STREAM = "onebus_events"
 ELECTED = re.compile(
-    r"new stream leader for '.* > ((?:onebus_events|KV_onebus_(?:sessions|claims)))'"
+    r"new stream leader for '.* > ((?:onebus_events|KV_onebus_(?:sessions|claims|cursors)))'"
     r"|Self is new JetStream cluster metadata leader"
 )
 STREAMS = "http://127.0.0.1:8222/jsz?accounts=true&streams=true&config=true"
