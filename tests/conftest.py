@@ -4,12 +4,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from onebus.bus import Bus
 from onebus.embedded import EmbeddedNats
 from onebus.setup import Storage, set_up
 
 pytest.register_assert_rewrite("onebus.testing")
+# A loaded machine takes its time over an example, which says nothing about what is tested.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def marks(parts: list[Marked]) -> list[tuple[str, frozenset[str]]]:
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(marked(), st.sampled_from(UNITS))
 def test_offsets_go_there_and_back(given_: Marked, unit: Unit) -> None:
     text, spans = given_
@@ -41,7 +41,7 @@ def test_offsets_go_there_and_back(given_: Marked, unit: Unit) -> None:
     assert decode_spans(text, there, unit) == spans
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.text(LETTERS, max_size=30),
     st.lists(st.builds(Span, st.integers(-9, 99), st.integers(-9, 99), st.just("B"))),
@@ -57,7 +57,7 @@ def test_a_span_that_begins_inside_a_character_takes_in_all_of_it() -> None:
     assert decode_spans("a😀b", [Span(0, 2, "B")], "utf16") == [Span(0, 2, "B")]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(marked())
 def test_pieces_say_the_same_as_spans(given_: Marked) -> None:
     text, spans = given_
@@ -85,7 +85,7 @@ def test_neighbours_share_a_span() -> None:
     assert join(apart) == ("a-b", [Span(0, 1, "B"), Span(2, 3, "B")])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(marked(), st.integers(4, 20), st.sampled_from(UNITS))
 def test_parts_keep_their_marks(given_: Marked, limit: int, unit: Unit) -> None:
     parts = split_spans(given_, limit, unit)

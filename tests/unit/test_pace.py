@@ -19,7 +19,7 @@ def most_within(times: list[float], seconds: float) -> int:
     return max(sum(at <= other < at + seconds - 1e-6 for other in times) for at in times)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 3)), min_size=1, max_size=60),
     st.integers(1, 5),
@@ -47,7 +47,7 @@ def test_no_stretch_of_time_holds_more_than_the_rate(
         assert most_within(times, 2.5) <= chat
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(0.1, 5), max_size=6), st.integers(1, 4))
 def test_nothing_goes_out_in_a_pause(pauses: list[float], rate: int) -> None:
     clock, out, forbidden = Clock(), list[float](), list[tuple[float, float]]()

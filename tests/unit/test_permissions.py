@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from frontends.onebot_v11.roles import transports
@@ -56,7 +56,6 @@ def test_what_is_no_service_is_said(name: str) -> None:
         permissions(name, "onebus")
 
 
-@settings(deadline=None)
 @given(PREFIXES, PLATFORMS, PLATFORMS)
 @example("onebus", "a.b", "a>b")
 @example("x", "*", ">")
@@ -78,7 +77,6 @@ def test_two_platforms_have_nothing_in_common(prefix: str, one: str, other: str)
         assert not meet(subject, another)
 
 
-@settings(deadline=None)
 @given(PREFIXES, PLATFORMS, st.text(max_size=30), st.text(min_size=1, max_size=30))
 @example("onebus", "a.b", ">", "*")
 def test_a_connector_may_use_the_subjects_of_its_accounts(
@@ -105,7 +103,6 @@ def test_a_connector_may_use_the_subjects_of_its_accounts(
     assert any(covers(pattern, ours) for pattern in allowed.publish)
 
 
-@settings(deadline=None)
 @given(PREFIXES, st.lists(PLATFORMS, max_size=4, unique=True))
 def test_a_service_reaches_each_thing_by_one_way(prefix: str, platforms: list[str]) -> None:
     """A request that two imports of an account match is made twice."""
@@ -116,7 +113,6 @@ def test_a_service_reaches_each_thing_by_one_way(prefix: str, platforms: list[st
         assert [pair for pair in pairs if meet(*pair)] == []
 
 
-@settings(deadline=None)
 @given(PREFIXES, st.lists(PLATFORMS, max_size=4, unique=True))
 @example("onebus", ["a.b", '"}', "a\nb", "$PASSWORD"])
 def test_nothing_odd_gets_into_the_file(prefix: str, platforms: list[str]) -> None:

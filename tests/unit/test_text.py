@@ -28,7 +28,7 @@ ANY_TEXT = st.text(max_size=300) | st.text(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ANY_TEXT, st.integers(MIN_LIMIT, 40), st.sampled_from(UNITS))
 def test_parts_fit_and_lose_nothing(text: str, limit: int, unit: Unit) -> None:
     parts = [text[start:end] for start, end in cuts(text, limit, unit)]
@@ -37,7 +37,7 @@ def test_parts_fit_and_lose_nothing(text: str, limit: int, unit: Unit) -> None:
     assert split(text, limit, unit) == [part for part in parts if part.strip()]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_sizes_are_those_of_the_encodings(text: str) -> None:
     assert size(text, "utf16") == len(text.encode("utf-16-le")) // 2

@@ -10,7 +10,7 @@ _PIECES = ["a", "b.c", ":", ": ", "- ", " ", "  ", "\n", "\t", "{", "}", "[", "]
 _MORE = ["#", "&x", "*x", "<<", "!", "!!str ", "%", "@", "|", ">", "?", "---", "...", "${", "$${A}"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(_PIECES + _MORE), max_size=30).map("".join))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:

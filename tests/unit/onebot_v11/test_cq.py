@@ -4,7 +4,7 @@ import random
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from frontends.onebot_v11.cq import RawSegment, format_cq, parse_cq
@@ -14,8 +14,6 @@ from frontends.onebot_v11.view import View
 from onebus.event import MessageReceived, User, private_chat
 from onebus.ids import Account, AccountId, MessageId, Platform, UserId
 from onebus.segment import Text
-
-CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]))
 TRICKY = st.lists(
@@ -41,7 +39,6 @@ def without_neighbours(segments: list[RawSegment]) -> list[RawSegment]:
     return kept
 
 
-@CALM
 @given(st.lists(CODES | TEXTS).map(without_neighbours))
 def test_whatever_is_written_reads_the_same(segments: list[RawSegment]) -> None:
     assert parse_cq(format_cq(segments)) == segments
@@ -82,14 +79,12 @@ def test_ten_thousand_random_messages_read_the_same() -> None:
         assert parse_cq(format_cq(segments)) == segments
 
 
-@CALM
 @given(VALUES)
 def test_reading_never_fails_and_is_stable(text: str) -> None:
     once = parse_cq(text)
     assert parse_cq(format_cq(once)) == once
 
 
-@CALM
 @given(VALUES.filter(bool))
 def test_what_a_person_writes_is_never_a_code(text: str) -> None:
     alice = UserId("u10")

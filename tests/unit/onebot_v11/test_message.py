@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from frontends.onebot_v11.from_onebot import (
@@ -16,8 +16,6 @@ from frontends.onebot_v11.from_onebot import (
 from frontends.onebot_v11.message import MAX_DEPTH, MAX_NODES, MAX_SEGMENTS, read_message
 from frontends.onebot_v11.references import Natives
 from onebus.errors import BadParams
-
-CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 SHAKE = {"type": "shake", "data": {}}
 JSON = st.recursive(
@@ -37,7 +35,6 @@ def nested(depth: int) -> dict[str, Any]:
     return {"type": "node", "data": {"user_id": "1", "content": content}}
 
 
-@CALM
 @given(JSON | st.lists(SEGMENTS), st.booleans(), st.booleans())
 def test_any_value_is_read_or_refused(value: Any, auto_escape: bool, from_text: bool) -> None:
     try:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from frontends.onebot_v11.retcode import (
@@ -20,8 +20,6 @@ from frontends.onebot_v11.retcode import (
 )
 from onebus import errors
 from onebus.errors import ActionError, BusError, OnebusError
-
-CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def below(kind: type[OnebusError]) -> Iterator[type[OnebusError]]:
@@ -116,7 +114,6 @@ def test_what_is_no_request_has_no_echo(frame: bytes) -> None:
         echo_of(frame)
 
 
-@CALM
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
 def test_any_echo(value: object) -> None:
     frame = json.dumps({"echo": value}).encode()

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from frontends.onebot_v11.from_onebot import from_onebot_message
@@ -20,8 +20,6 @@ from onebus import segment as seg
 from onebus.event import group_chat
 from onebus.ids import ChatId, MessageId, UserId
 from onebus.segment import Node, Segment
-
-CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 CHAT = group_chat(ChatId("g1"), "lobby")
 ALICE, LOBBY, QUOTED = UserId("u10"), ChatId("g1"), MessageId("m5")
@@ -69,7 +67,6 @@ def test_a_segment_comes_back_as_it_went(segment: Segment) -> None:
     assert back.notes == ()
 
 
-@CALM
 @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.floats()))
 def test_what_is_unknown_has_text_values(data: dict[str, Any]) -> None:
     rendered = to_onebot_message((seg.Unknown("x", data),), CHAT, NUMBERS)

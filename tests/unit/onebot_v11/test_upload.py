@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from frontends.onebot_v11.upload import STEP, from_base64, with_stored
@@ -30,7 +30,6 @@ async def decoded(text: str) -> bytes:
 
 
 @given(st.binary(max_size=300), st.booleans(), st.booleans())
-@settings(deadline=None)
 async def test_base64_of_any_kind(data: bytes, url_safe: bool, padded: bool) -> None:
     text = (base64.urlsafe_b64encode if url_safe else base64.b64encode)(data).decode()
     assert await decoded(text if padded else text.rstrip("=")) == data

@@ -85,7 +85,7 @@ def test_each_degraded_kind_is_named_once() -> None:
     assert encode_segments(mentions).degraded == ("mention",)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.sampled_from("]>[<!CDATA&;\n x"), max_size=40))
 def test_no_text_leaves_its_element(text: str) -> None:
     xml = text_reply(text, to_user="u", from_us="g", time_s=1)
