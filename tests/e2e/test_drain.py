@@ -21,6 +21,8 @@ from tests.fakes.wechat_push import AES_KEY, WeChatPlatform
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 STOPPING = 10011
 UNKNOWN = (10006, 10010)
+AT_ONCE_S = 5.0
+"""Of a dead process's account nobody would know for longer than this: its session lives for 6 s."""
 ACCOUNTS = ("one", "posts", "two", "up", "three")
 """Each a user of its own, and served by processes of its own."""
 
@@ -282,7 +284,7 @@ async def test_a_connector_finishes_its_actions_and_its_webhooks_and_hands_over(
             started_at = time.monotonic()
             later = await sending(account)
             assert later["status"] == "ok", later
-            assert time.monotonic() - started_at < 3
+            assert time.monotonic() - started_at < AT_ONCE_S
         assert "not everything was finished" not in first.output
 
 
@@ -328,7 +330,7 @@ async def test_what_is_not_finished_in_time_is_answered_as_unknown(world: World)
         # Its turn in the chat never came: that is known for certain.
         assert (await call)["retcode"] in (*UNKNOWN, 10005)
         await ended_well(running)
-        assert time.monotonic() - started_at < 4
+        assert time.monotonic() - started_at < 10  # the platform would take longer
 
 
 async def test_a_connector_without_time_says_so_and_gives_the_account_back(world: World) -> None:
@@ -348,7 +350,7 @@ async def test_a_connector_without_time_says_so_and_gives_the_account_back(world
             api.hang.set()
             started_at = time.monotonic()
             assert (await sending(account))["status"] == "ok"
-            assert time.monotonic() - started_at < 3
+            assert time.monotonic() - started_at < AT_ONCE_S
 
 
 async def test_a_second_signal_ends_it_at_once(world: World) -> None:

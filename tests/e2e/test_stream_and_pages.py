@@ -13,6 +13,8 @@ import pytest
 import pytest_asyncio
 from tests.e2e.processes import Account, Running, onebus, write_config
 
+from onebus.listener import SHUTDOWN_S
+
 TOKEN = "page-token-canary"
 PAGE = "https://bots.example"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -78,7 +80,7 @@ async def test_a_stream_wants_the_token_and_ends_with_the_process(up: Up, tmp_pa
         assert response.status == 404  # an action of that name, which there is not
     async with _up(tmp_path) as other, other.http.get(f"{other.beat.base}/onebot/v11/events") as it:
         await _event(it)
-        async with asyncio.timeout(4):  # the listener would wait longer for a stream left open
+        async with asyncio.timeout(SHUTDOWN_S):  # which is for a stream that was left open
             assert await other.process.stop() == 0
             while await it.content.readline():
                 pass

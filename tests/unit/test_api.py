@@ -197,7 +197,7 @@ async def test_r11_without_time_for_the_pause_the_refusal_is_certain(made: Made)
     assert caught.value.retry_after_s == pytest.approx(30, abs=1)
     with deadline.within(5), pytest.raises(RateLimited):
         await api.call(Call("GET", "/poll", paced=False))
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 4
     assert len(made.platform.calls) == 1
 
 

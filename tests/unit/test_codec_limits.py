@@ -79,10 +79,10 @@ def test_brackets_in_a_text_are_no_containers() -> None:
     ids=["arrays", "objects", "in strings", "escapes", "backslashes", "quotes", "pyramids"],
 )
 def test_counting_is_quick_whatever_it_is_given(body: bytes) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(CodecError):
         decode_any(body)
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_a_few_are_not_even_counted() -> None:

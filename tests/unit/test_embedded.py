@@ -107,7 +107,7 @@ async def test_a_server_that_dies_is_started_again_on_the_same_port(nats: Embedd
             before = nats.pid
             assert before
             os.kill(before, signal.SIGKILL)
-            await eventually(lambda: not bus.connected, 5)
+            await eventually(lambda: not bus.ready.is_set(), 5)
             await bus.wait_ready(10)
             assert nats.pid != before
         await nats.stop()

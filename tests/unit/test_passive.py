@@ -16,6 +16,8 @@ from onebus.ids import MessageId, UserId, parse_account
 from onebus.passive import BusPassive
 from onebus.segment import Text, plain_text
 
+AT_ONCE_S = passive_module.OFFER_S / 2  # who was not told would wait for all of it
+
 ACCOUNT = parse_account("wechat.my.mp")
 CHAT = private_chat(UserId("oAlice"))
 HELLO = (Text("hello"),)
@@ -119,7 +121,7 @@ async def test_an_offer_that_nobody_looked_at_comes_back_at_once(bus: Bus) -> No
     async with owner.hold(CHAT) as held:
         offering = asyncio.ensure_future(owner.offer(CHAT, HELLO))
         await eventually(held._first.done)
-    assert await asyncio.wait_for(offering, 1) is None
+    assert await asyncio.wait_for(offering, AT_ONCE_S) is None
 
 
 async def test_offers_in_the_moment_of_the_end_are_not_lost(bus: Bus) -> None:
@@ -128,7 +130,7 @@ async def test_offers_in_the_moment_of_the_end_are_not_lost(bus: Bus) -> None:
         async with owner.hold(CHAT):
             offering = asyncio.ensure_future(owner.offer(CHAT, HELLO))
             await asyncio.sleep(0)
-        assert await asyncio.wait_for(offering, 1) is None
+        assert await asyncio.wait_for(offering, AT_ONCE_S) is None
 
 
 async def test_a_holder_that_vanishes_leaves_the_outcome_unknown(

@@ -91,7 +91,7 @@ def test_no_limit_below_one_character() -> None:
 
 
 def test_splitting_takes_linear_time() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     parts = split("好" * 1_000_000, 2048, "byte")
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert len(parts) == -(-1_000_000 // 682)

@@ -118,16 +118,16 @@ def test_what_a_person_writes_is_never_a_code(text: str) -> None:
     ids=lambda text: text[:16],
 )
 def test_nothing_takes_more_than_linear_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     format_cq(parse_cq(text))
     # A search to the end at every opening would be 10^13 steps: minutes.
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_a_picture_of_ten_megabytes() -> None:
     picture = "base64://" + "A" * 10_000_000
-    started = time.perf_counter()
+    started = time.process_time()
     segments = parse_cq(f"see: [CQ:image,file={picture}] &amp;")
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert [segment["type"] for segment in segments] == ["text", "image", "text"]
     assert segments[1]["data"]["file"] == picture

@@ -65,10 +65,10 @@ def test_as_many_segments_as_allowed() -> None:
     ids=["array", "text", "with-words", "a-million-empty", "a-million-codes", "in-nodes"],
 )
 def test_too_many_segments(value: Any) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(BadParams, match=f"more than {MAX_SEGMENTS} segments"):
         read_message(value)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_nodes_are_counted_and_their_nesting() -> None:

@@ -43,7 +43,7 @@ async def test_a_silence_that_is_long_enough_means_that_it_is_gone(
     async with connection() as (peer, _, __):
         began_at = time.monotonic()
         assert await peer.gone()
-        assert 0.3 < time.monotonic() - began_at < 1.0
+        assert 0.3 < time.monotonic() - began_at < 5
 
 
 async def test_who_hangs_up_was_there(monkeypatch: pytest.MonkeyPatch) -> None:

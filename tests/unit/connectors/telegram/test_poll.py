@@ -273,5 +273,5 @@ async def test_a_pressed_button_is_let_go(replicas: Replicas) -> None:
 
 
 async def test_it_ends_when_it_is_cancelled_amid_a_poll(replicas: Replicas) -> None:
-    async with asyncio.timeout(2), replicas.running(poll_timeout_s=50):
+    async with asyncio.timeout(10), replicas.running(poll_timeout_s=50):
         await replicas.api.polled(1)

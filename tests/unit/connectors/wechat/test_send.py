@@ -249,7 +249,7 @@ async def test_no_connection_means_nothing_was_sent(replicas: Replicas) -> None:
 
 async def test_a_timeout_after_sending_leaves_the_outcome_open(replicas: Replicas) -> None:
     replicas.api.hang.clear()
-    connector = replicas.connector(request_timeout_s=0.3)
+    connector = replicas.connector(request_timeout_s=1)
     with pytest.raises(OutcomeUnknown, match="may have been done"):
         await connector.send_message(message(Text("x")))
     assert len(replicas.api.sent) == 1
@@ -271,7 +271,7 @@ async def test_parts_that_went_out_are_logged_when_a_later_one_fails(replicas: R
 
 async def failures(replicas: Replicas) -> list[BaseException]:
     """Every way in which a call can break, with the token in its URL."""
-    connector = replicas.connector(request_timeout_s=0.2)
+    connector = replicas.connector(request_timeout_s=1)
     await connector.open()
     found: list[BaseException] = []
     for script in (45015, 40013, 302, 404, 502, 200):

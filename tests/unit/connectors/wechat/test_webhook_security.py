@@ -229,10 +229,10 @@ async def test_s13_a_bomb_is_refused_and_fetches_nothing(
     canary = replicas.api.base
     connector = replicas.safe_connector() if safe else replicas.connector()
     platform = replicas.safe if safe else replicas.platform
-    began = time.perf_counter()
+    began = time.process_time()
     reply = await post(connector, platform.push(xml.replace("{canary}", canary)))
     assert reply.status == 400
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert not replicas.api.calls
     assert replicas.memory.events() == []
 
