@@ -3,112 +3,35 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
+from tests.fakes.deferred_owner import (
+    ACCOUNT,
+    CURSOR,
+    LOGGER,
+    Owner,
+    entries,
+    put,
+    send,
+    serving,
+    settled,
+)
 
 from onebus import deferred, subjects
-from onebus.action import Action, Response, SendMessage
+from onebus.action import SendMessage
 from onebus.arrivals import Arrivals
 from onebus.bucket import Bucket
-from onebus.bus import Bus, StreamEntry
+from onebus.bus import Bus
 from onebus.codec import encode
-from onebus.cursor import Cursor
 from onebus.deferred import WINDOW, Deferred, DeferredQueue
 from onebus.embedded import EmbeddedNats
-from onebus.errors import BadParams, BusTimeout, BusUnavailable, ErrorData, RateLimited
+from onebus.errors import BadParams, BusUnavailable, ErrorData, RateLimited
 from onebus.event import group_chat
 from onebus.ids import Account, AccountId, ChatId, Platform
 from onebus.segment import Text
 from onebus.setup import Storage, set_up, wanted
 
-ACCOUNT = Account(Platform("sandbox"), AccountId("a.b*>"))
 OTHER = Account(Platform("sandbox"), AccountId("other"))
-CURSOR = f"account.{subjects.account_key(ACCOUNT)}.deferred"
-LOGGER = logging.LoggerAdapter(logging.getLogger("test.deferred"), {})
-
-
-def send(number: int) -> SendMessage:
-    return SendMessage(group_chat(ChatId("lobby")), (Text(f"text {number}"),))
-
-
-class Owner:
-    """An owner whose platform can be made to hang, and whose claim can be lost."""
-
-    def __init__(self) -> None:
-        self.started: list[int] = []
-        self.times_s: list[float] = []
-        self.open = True
-        self.refused = 0
-        self.fenced = False
-        self.hangs_at = -1
-        self.answers = asyncio.Event()
-        self.error: ErrorData | None = None
-        self._grew = asyncio.Condition()
-
-    @asynccontextmanager
-    async def turn(self, action: Action[Any]) -> AsyncIterator[None]:
-        yield
-
-    def taking(self) -> bool:
-        self.refused += not self.open
-        return self.open
-
-    def owned(self) -> bool:
-        return not self.fenced
-
-    async def call(self, action: Action[Any]) -> Response:
-        assert isinstance(action, SendMessage)
-        assert isinstance(action.segments[0], Text)
-        async with self._grew:
-            number = int(action.segments[0].text.split()[1])
-            self.started.append(number)
-            self.times_s.append(time.monotonic())
-            self._grew.notify_all()
-        if number == self.hangs_at:
-            await self.answers.wait()
-        return Response(error=self.error)
-
-    async def has_started(self, count: int) -> None:
-        async with asyncio.timeout(15), self._grew:
-            await self._grew.wait_for(lambda: len(self.started) >= count)
-
-
-@asynccontextmanager
-async def serving(bus: Bus, owner: Owner) -> AsyncIterator[DeferredQueue]:
-    arrivals = Arrivals(bus, ACCOUNT.platform, [ACCOUNT])
-    queue = DeferredQueue(bus, ACCOUNT, owner, arrivals.of(ACCOUNT), LOGGER)
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(arrivals.run()), group.create_task(queue.run())]
-        try:
-            yield queue
-        finally:
-            for task in tasks:
-                task.cancel()
-
-
-async def put(bus: Bus, *numbers: int, interval_ms: int = 0) -> None:
-    for number in numbers:
-        await deferred.put(bus, ACCOUNT, send(number), interval_ms=interval_ms)
-
-
-async def entries(bus: Bus) -> list[StreamEntry]:
-    """What the stream has now, actions and outcomes, in order."""
-    state = (await bus.api(f"STREAM.INFO.{bus.prefix}_deferred"))["state"]
-    numbers = range(int(state["first_seq"]), int(state["last_seq"]) + 1)
-    found = [await bus.at(f"{bus.prefix}_deferred", number) for number in numbers]
-    return [entry for entry in found if entry]
-
-
-async def settled(bus: Bus, count: int) -> list[str]:
-    """The outcomes, once there are as many."""
-    async with asyncio.timeout(15):
-        while True:
-            outcomes = [e.headers["Onebus-Outcome"] for e in await entries(bus) if not e.body]
-            if len(outcomes) >= count:
-                return outcomes
 
 
 async def test_each_has_its_turn_in_order_at_the_interval(bus: Bus) -> None:
@@ -242,93 +165,6 @@ async def test_two_owners_at_once_start_each_action_once(bus: Bus) -> None:
     assert sorted(one.started + two.started) == numbers
     assert one.started == sorted(one.started)
     assert two.started == sorted(two.started)
-
-
-class LosesAcks(Bus):
-    """NATS takes what is stored, and its answer never arrives; three times."""
-
-    losses = 0
-    meanwhile: Callable[[], Awaitable[Any]] | None = None
-
-    async def store(self, subject: str, body: bytes, **options: Any) -> int:
-        sequence = await super().store(subject, body, **options)
-        if self.losses:
-            self.losses -= 1
-            if self.meanwhile:
-                await self.meanwhile()
-            raise BusTimeout("the ack was lost")
-        return sequence
-
-
-@pytest.fixture
-async def lossy(nats: EmbeddedNats, bus: Bus) -> AsyncIterator[LosesAcks]:
-    connection = LosesAcks(nats.options(), "lossy")
-    async with connection:
-        await connection.wait_ready(5)
-        yield connection
-
-
-async def test_an_action_is_kept_once_when_an_ack_is_lost(bus: Bus, lossy: LosesAcks) -> None:
-    lossy.losses = 2
-    await put(lossy, 1)
-    await put(lossy, 2)
-    assert len(await entries(bus)) == 2
-
-
-async def test_an_action_that_was_done_before_its_ack_was_missed_is_not_kept_again(
-    bus: Bus, lossy: LosesAcks
-) -> None:
-    owner = Owner()
-    async with serving(bus, owner):
-        lossy.losses, lossy.meanwhile = 1, lambda: settled(bus, 1)
-        await put(lossy, 1)
-        await put(bus, 2)
-        await owner.has_started(2)
-    assert owner.started == [1, 2]
-
-
-async def test_a_cursor_whose_ack_was_lost_is_ours_all_the_same(
-    lossy: LosesAcks, bus: Bus, caplog: pytest.LogCaptureFixture
-) -> None:
-    await put(bus, 1, 2)
-    lossy.losses = 1
-    owner = Owner()
-    async with serving(lossy, owner):
-        await owner.has_started(2)
-    assert owner.started == [1, 2]
-    assert "another owner" not in caplog.text
-
-
-async def test_an_outcome_whose_ack_was_lost_is_not_a_second_start(
-    lossy: LosesAcks, bus: Bus
-) -> None:
-    await put(bus, 1, 2)
-    owner = Owner()
-    owner.hangs_at = 1
-    async with serving(lossy, owner):
-        await owner.has_started(1)
-        lossy.losses = 1
-        owner.answers.set()
-        await owner.has_started(2)
-        await settled(bus, 2)
-    assert owner.started == [1, 2]
-
-
-async def test_an_entry_that_another_owner_started_is_passed_by(
-    bus: Bus, caplog: pytest.LogCaptureFixture
-) -> None:
-    owner = Owner()
-    owner.open = False
-    await put(bus, 1, 2)
-    async with serving(bus, owner):
-        first = (await entries(bus))[0].sequence
-        elsewhere = Cursor(Bucket(bus, "cursors"), CURSOR)
-        await elsewhere.move(f"{first} another-run")
-        await elsewhere.save()
-        owner.open = True
-        await owner.has_started(1)
-    assert owner.started == [2]
-    assert "another owner" in caplog.text
 
 
 async def test_what_is_no_action_of_the_account_is_dropped_and_counted(bus: Bus) -> None:

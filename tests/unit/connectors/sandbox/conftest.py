@@ -71,3 +71,13 @@ def connector(sandbox: Sandbox) -> Connector:
 @pytest.fixture
 async def client(sandbox: Sandbox, connector: Connector) -> Client:
     return await sandbox.serve(connector)
+
+
+@pytest.fixture
+async def lobby(client: Client) -> Client:
+    """A group of which alice is the owner and bob a member."""
+    for user in ("alice", "bob"):
+        body = {"user": user, "message": "x", "group": "lobby"}
+        async with client.post(f"{BASE}/api/messages", json=body) as response:
+            assert response.status == 200
+    return client
