@@ -1,14 +1,11 @@
-"""Bots that onebus goes to: reverse WebSocket and HTTP POST, by hand and with real frameworks."""
+"""Bots that onebus goes to: reverse WebSocket and HTTP POST on the wire."""
 
 import asyncio
 import hashlib
 import hmac
 import json
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -16,29 +13,14 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from tests.e2e.nats_server import nats_server
-from tests.e2e.processes import Account, Running, free_port, onebus, spawn, write_config
+from tests.e2e.processes import Account, free_port, onebus, write_config
+from tests.e2e.pushing import SECRET, TOKEN, Blocks, Ports, Up, pushing
 from tests.e2e.receivers import Posted, Receiver, receiver
 
-BOTS = Path(__file__).with_name("bots")
-TOKEN = "reverse-token-canary"
-SECRET = "post-secret-canary"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-class Up(SimpleNamespace):
-    """A running `onebus up`, and the port of each account's bot."""
-
-    process: Running
-    base: str
-    http: aiohttp.ClientSession
-    ports: dict[str, int]
-    config: Path
-
-    def account(self, name: str, token: str = "") -> Account:
-        return Account(self.http, self.base, name, token=token)
-
-
-def _bots(ports: dict[str, int]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _bots(ports: Ports) -> Blocks:
     """An account for each test, so that none sees another's events."""
 
     def url(scheme: str, name: str, path: str = "") -> str:
@@ -73,58 +55,15 @@ def _bots(ports: dict[str, int]) -> Iterator[tuple[str, dict[str, Any]]]:
     )
     yield "hung", {"http_reverse": [{"url": url("http", "hung"), "timeout": 300}]}
     yield "slow", {"http_reverse": [url("http", "slow"), url("http", "fast")], "post_timeout": 0}
-    yield "nonebot", {**reverse, "ws_reverse_url": url("ws", "nonebot", "/onebot/v11/ws")}
-    yield (
-        "nonebot_http",
-        {"http_reverse": [url("http", "nonebot_http", "/onebot/v11/http")], "secret": SECRET},
-    )
-    yield (
-        "aio",
-        {
-            **reverse,
-            "ws_reverse_api_url": url("ws", "aio", "/ws/api"),
-            "ws_reverse_event_url": url("ws", "aio", "/ws/event"),
-            "access_token": TOKEN,
-        },
-    )
-    yield "aio_http", {"http_reverse": [{"url": url("http", "aio_http"), "secret": SECRET}]}
 
 
-NAMES = (
-    *("raw", "refused", "filtered", "post", "moved", "hung", "slow", "fast"),
-    *("nonebot", "nonebot_http", "aio", "aio_http"),
-)
+NAMES = ("raw", "refused", "filtered", "post", "moved", "hung", "slow", "fast")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up]:
-    folder = tmp_path_factory.mktemp("push")
-    ports = {name: free_port() for name in NAMES}
-    accounts = {f"sandbox__{name}": {"onebot.v11": block} for name, block in _bots(ports)}
-    config = write_config(folder / "config.yaml", **accounts)
-    async with (
-        onebus("up", "-c", str(config), "--data-dir", str(folder / "data")) as process,
-        aiohttp.ClientSession() as http,
-    ):
-        line = await process.says("HTTP  ")
-        base = line.split()[1].partition("/sandbox/")[0]
-        there = Up(process=process, base=base, http=http, ports=ports, config=config)
-        for name, _ in _bots(ports):
-            token = TOKEN if name in ("raw", "refused", "aio") else ""
-            await there.account(name, token).online()
+    async with pushing(tmp_path_factory.mktemp("push"), NAMES, _bots) as there:
         yield there
-    for secret in (TOKEN, SECRET):
-        assert secret not in process.output
-
-
-@asynccontextmanager
-async def bot(name: str, script: str, **env: str) -> AsyncIterator[Running]:
-    running = await spawn(name, sys.executable, str(BOTS / script), env=env)
-    try:
-        yield running
-        assert "Traceback" not in running.output  # what its server says when stopped is its own
-    finally:
-        await running.kill()  # a server that is not ours may wait for its connections for ever
 
 
 def signature(post: Posted) -> str:
@@ -331,70 +270,6 @@ async def test_a_slow_bot_delays_nobody_else(up: Up) -> None:
         assert sorted(here) == ["first", "other chat"]
         released.set()
         assert (await slow.posted()).event["raw_message"] == "second"
-
-
-async def test_nonebot2_by_reverse_websocket(up: Up) -> None:
-    account = up.account("nonebot")
-    async with bot("nonebot", "nonebot_server.py", PORT=str(up.ports["nonebot"])) as nonebot:
-        await nonebot.says("connected")
-        await account.say("hello", user="carol")
-        answered = await account.wait_for_messages(2, user="carol")
-        assert answered[1]["message"][-1]["data"] == {"text": "private: hello"}
-    async with bot("nonebot", "nonebot_server.py", PORT=str(up.ports["nonebot"])) as nonebot:
-        await nonebot.says("connected")
-        await account.say("again", user="carol", group="lobby")
-        answered = await account.wait_for_messages(2, group="lobby")
-        assert answered[1]["message"][-1]["data"] == {"text": "group: again"}
-        assert "Duplicate" not in nonebot.output
-
-
-async def test_nonebot2_by_http(up: Up) -> None:
-    account = up.account("nonebot_http")
-    self_id = (await account.ok("get_login_info"))["user_id"]
-    env = {
-        "PORT": str(up.ports["nonebot_http"]),
-        "ONEBOT_SECRET": SECRET,
-        "ONEBOT_API_ROOTS": json.dumps({str(self_id): f"{account.base}/onebot/v11"}),
-    }
-    async with bot("nonebot", "nonebot_server.py", **env) as nonebot:
-        await nonebot.says("running on")
-        await account.say("hello", user="carol")
-        await nonebot.says("connected")
-        answered = await account.wait_for_messages(2, user="carol")
-        assert answered[1]["message"][-1]["data"] == {"text": "private: hello"}
-        assert "Signature" not in nonebot.output
-
-
-async def test_aiocqhttp_by_reverse_websocket_in_two(up: Up) -> None:
-    account = up.account("aio", TOKEN)
-    env = {"PORT": str(up.ports["aio"]), "ACCESS_TOKEN": TOKEN}
-    async with bot("aiocqhttp", "aiocqhttp_bot.py", **env) as aiocqhttp:
-        await aiocqhttp.says("lifecycle connect")
-        await up.process.says(f"API at ws://127.0.0.1:{up.ports['aio']}/ws/api: connected")
-        await account.say("hello", user="dave")
-        answered = await account.wait_for_messages(2, user="dave")
-        assert answered[1]["message"][-1]["data"] == {"text": "called: hello"}
-        await account.say("quick hello", user="dave")
-        answered = await account.wait_for_messages(4, user="dave")
-        assert answered[3]["message"][-1]["data"] == {"text": "quickly: hello"}
-
-
-async def test_aiocqhttp_by_http(up: Up) -> None:
-    account = up.account("aio_http")
-    env = {
-        "PORT": str(up.ports["aio_http"]),
-        "SECRET": SECRET,
-        "API_ROOT": f"{account.base}/onebot/v11/",
-    }
-    async with bot("aiocqhttp", "aiocqhttp_bot.py", **env) as aiocqhttp:
-        await aiocqhttp.says("Running on")
-        await account.say("hello", user="dave")
-        answered = await account.wait_for_messages(2, user="dave")
-        assert answered[1]["message"][-1]["data"] == {"text": "called: hello"}
-        await account.say("quick hello", user="dave", group="lobby")
-        answered = await account.wait_for_messages(2, group="lobby")
-        assert answered[1]["message"][-1]["data"] == {"text": "quickly: hello"}
-        assert "signature" not in aiocqhttp.output
 
 
 async def test_one_process_serves_a_target_and_another_takes_over(tmp_path: Path) -> None:
