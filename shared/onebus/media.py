@@ -134,7 +134,8 @@ class MediaStore:
         def describe(head: bytes) -> Mapping[str, str]:
             check_picture(head)
             found = type_of(head)
-            if found in (BINARY, "text/plain") and _is_type(content_type):
+            told = content_type != BINARY and _is_type(content_type)
+            if found in (BINARY, "text/plain") and told:
                 found = content_type
             return {"file_name": safe_name(name, found, kind), "content_type": found}
 

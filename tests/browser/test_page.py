@@ -191,6 +191,21 @@ async def test_a_file_of_ones_own_and_one_of_the_bot(
     assert alice.trouble == []
 
 
+async def test_a_text_file_is_sent(browser: Browser, demo: Account, tmp_path: Path) -> None:
+    """The browser calls it text/plain, which the server takes from no page."""
+    note = tmp_path / "note.txt"
+    note.write_text("only a note")
+    tess = await come_in(browser, demo, "tess")
+    page = tess.page
+    await page.get_by_role("button", name="Image").click()
+    await page.get_by_label("File of yours").set_input_files(note)
+    await page.get_by_label("Message", exact=True).fill("mine")
+    await page.keyboard.press("Enter")
+    mine = page.locator(".message.own .bubble", has_text="note.txt")
+    await expect(mine).to_be_visible()
+    assert tess.trouble == []
+
+
 async def choose(page: Page, label: str, option: str) -> None:
     await page.get_by_label(label).select_option(option)
 

@@ -18,7 +18,7 @@ from onebus.segment import Segment, Segments
 
 PIECE_BYTES = 64 << 10
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
-"""What a page of another origin can send without asking."""
+"""What a page of another origin can send without asking; it can also leave the type out."""
 
 
 class Files:
@@ -29,8 +29,9 @@ class Files:
 
     async def put(self, request: web.Request) -> Json:
         """POST api/files?name=…: the body is the file, as it is. Raises BadParams, HTTP 415."""
-        if request.content_type in FORMS:
-            raise web.HTTPUnsupportedMediaType(text="send the file itself, with its own type")
+        if "Content-Type" not in request.headers or request.content_type in FORMS:
+            text = "send the file itself, with its own type or application/octet-stream"
+            raise web.HTTPUnsupportedMediaType(text=text)
         name = request.query.get("name", "")
         pieces = request.content.iter_chunked(PIECE_BYTES)
         stored = await self._media.put(pieces, name=name, content_type=request.content_type)

@@ -19,9 +19,13 @@ export async function call(method, path, body) {
   return answer;
 }
 
+// Types that any page may send anywhere, which the server therefore refuses.
+const UNASKED = ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"];
+
 // Keeps a file, and answers how messages name it.
 export async function upload(file) {
-  const options = { method: "POST", body: file, headers: { "Content-Type": file.type || "application/octet-stream" } };
+  const type = UNASKED.includes(file.type.split(";")[0].trim()) ? "application/octet-stream" : file.type;
+  const options = { method: "POST", body: file, headers: { "Content-Type": type } };
   let response;
   try {
     response = await fetch(`api/files?name=${encodeURIComponent(file.name)}`, options);
