@@ -15,7 +15,6 @@ BINARY = "application/octet-stream"
 MAX_NAME_BYTES = 120
 MAX_PIXELS = 100_000_000
 """Most pixels of a picture, by its header: who decodes it needs four bytes for each."""
-SNIFFED_BYTES = 64 << 10
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),

@@ -14,8 +14,6 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 
-LEVELS = ("debug", "info", "warning", "error")
-
 _ACTING = re.compile(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]"
 )

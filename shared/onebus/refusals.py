@@ -53,7 +53,10 @@ _ACK = msgspec.json.Decoder(Ack)
 
 def decode_ack(body: bytes) -> Ack:
     """The answer to a write; without a sequence it is a refusal."""
-    ack = _ACK.decode(body)
+    try:
+        ack = _ACK.decode(body)
+    except msgspec.MsgspecError:  # not from JetStream
+        return Ack(error=Refusal(description="the answer is none of JetStream's"))
     return ack if ack.seq or ack.error else Ack(error=Refusal())
 
 

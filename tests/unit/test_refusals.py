@@ -6,9 +6,25 @@ import pytest
 
 from onebus.bus import StoreRefused
 from onebus.errors import BusError, BusTimeout
-from onebus.refusals import NO_ANSWER, Refusals
+from onebus.refusals import NO_ANSWER, Refusals, decode_ack
 
 LOG, SESSIONS = "onebus.events.00.sandbox.demo.message.c.m", "$KV.onebus_sessions.a"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"hello", b"null", b"[]", b"{}", b'{"seq": "x"}', b'{"seq": 0}']
+)
+def test_an_answer_that_names_no_sequence_is_a_refusal(body: bytes) -> None:
+    """Whoever is asked to store something may be no JetStream."""
+    ack = decode_ack(body)
+    assert (ack.seq, ack.error and ack.error.err_code) == (0, 0)
+
+
+def test_what_an_ack_says() -> None:
+    assert decode_ack(b'{"stream": "S", "seq": 7, "duplicate": true}').seq == 7
+    full = decode_ack(b'{"error": {"code": 503, "err_code": 10077, "description": "full"}}').error
+    assert full
+    assert (full.err_code, full.description) == (10077, "full")
 
 
 def store(refusals: Refusals, subject: str, error: BusError | None = None) -> None:

@@ -16,7 +16,7 @@ ids are strings, errors are `{"error", "hint"?}`):
                           what OneBot bots know it by, `flag` what their answer to a request names
     GET    api/stream     messages and events live, as server-sent events; ?group= or ?user= for the
                           messages of one chat
-    POST   api/files?name=photo.png with the file as the body
+    POST   api/files?name=photo.png with the file as the body, and its type or that of any bytes
                           → {"file", "url", "name", "size_bytes", "type"}; `file` goes into segments
     GET    api/files/{id} the file
     GET    api/state      everything there is, see `view.py`, with the numbers OneBot bots see

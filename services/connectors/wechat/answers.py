@@ -23,10 +23,8 @@ from onebus.errors import (
 from onebus.event import Sex, User
 from onebus.ids import UserId
 
-BUSY = -1
 NO_MENU = 46003
 TOKEN_REJECTED = frozenset({40001, 40014, 42001})
-QUOTA_USED_UP = frozenset({45009, 45011})
 
 _IP = re.compile(r"(?<![\w:.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])")
 _SEXES: dict[int, Sex] = {1: "male", 2: "female"}

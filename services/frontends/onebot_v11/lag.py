@@ -29,8 +29,8 @@ class Lag:
         if not position:  # no events go there, or it has not begun
             return
         self._compare(extent, position)
-        start = max(position, extent.first - 1) + 1
-        waiting = await self._log.next_after(subjects.events_of(self._target.account), start - 1)
+        events, had = subjects.events_of(self._target.account), max(position, extent.first - 1)
+        waiting = await self._log.next_after(events, had)
         if waiting is None:
             self._sure = extent.last
             metrics.lag(self._target.way, 0, 0)
