@@ -1,17 +1,21 @@
 """A platform that does at once whatever a test wants: `chatter`, over a real host and bus."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import aiohttp
 from msgspec import Struct
+from tests.fakes.outage import eventually
 
 from onebus import action as act
-from onebus.action import Sent
+from onebus import subjects
+from onebus.action import Request, Response, Sent
 from onebus.bus import Bus
 from onebus.caller import Caller
+from onebus.codec import decode, encode
 from onebus.connector import Connector, SelfInfo
 from onebus.directory import Directory
 from onebus.embedded import EmbeddedNats
@@ -152,3 +156,20 @@ async def stage(nats: EmbeddedNats) -> AsyncIterator[Stage]:
 def said(text: str, chat: str = "lobby") -> act.SendMessage:
     """The action that says something in a group."""
     return act.SendMessage(group_chat(ChatId(chat)), (Text(text),))
+
+
+async def serving(on: Stage) -> None:
+    """Wait until the account is online."""
+    await eventually(lambda: on.directory.online(ACCOUNT), 10)
+
+
+async def raw(on: Stage, request: Request | bytes) -> Response:
+    """What the owner answers, without a caller in between."""
+    body = request if isinstance(request, bytes) else encode(request)
+    reply = await on.bus.request(f"onebus.{subjects.actions(ACCOUNT)}", body, 5)
+    return decode(reply.data, Response)
+
+
+def request(action: act.AnyAction, left_s: float = 10) -> Request:
+    """As a caller puts it on the bus."""
+    return Request(account=ACCOUNT, deadline_ms=int((time.time() + left_s) * 1000), action=action)

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.fakes.chat_platform import ACCOUNT, Stage, said, stage
+from tests.fakes.chat_platform import ACCOUNT, Stage, said, serving, stage
 from tests.fakes.outage import eventually, outage
 
 from onebus import action as act
@@ -37,10 +37,6 @@ KEY = "order-7"
 async def on(nats: EmbeddedNats, bus: Bus) -> AsyncIterator[Stage]:
     async with stage(nats) as made:
         yield made
-
-
-async def serving(on: Stage) -> None:
-    await eventually(lambda: on.directory.online(ACCOUNT), 10)
 
 
 async def send(on: Stage, text: str = "hi", key: str = KEY, timeout_s: float = 10) -> Sent:
