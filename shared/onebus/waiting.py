@@ -8,10 +8,17 @@ from collections.abc import AsyncIterator
 # Not asyncio.wait_for: before Python 3.12 it forgets a cancellation that comes with the result.
 @contextlib.asynccontextmanager
 async def at_most(timeout_s: float) -> AsyncIterator[None]:
-    """Leave what is inside after so long, as if it had ended."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s):
+    """Leave what is inside after so long, as if it had ended.
+
+    A TimeoutError of what is inside itself (a socket's, say) is raised.
+    """
+    limit = asyncio.timeout(timeout_s)
+    try:
+        async with limit:
             yield
+    except TimeoutError:
+        if not limit.expired():
+            raise
 
 
 class Flag:

@@ -1,8 +1,38 @@
-"""A flag: an event of asyncio that weighs less."""
+"""A limit of time for what is inside, and a flag: an event of asyncio that weighs less."""
 
 import asyncio
 
-from onebus.waiting import Flag
+import pytest
+
+from onebus.waiting import Flag, at_most
+
+
+async def test_what_takes_too_long_is_left() -> None:
+    reached = False
+    async with asyncio.timeout(5):
+        async with at_most(0.01):
+            await asyncio.Event().wait()
+            reached = True
+    assert not reached
+
+
+async def test_a_timeout_of_something_else_is_not_ours_to_hide() -> None:
+    with pytest.raises(TimeoutError, match="the socket's"):
+        async with at_most(60):
+            raise TimeoutError("the socket's")
+
+
+async def test_a_cancellation_is_none_of_it() -> None:
+    task = asyncio.ensure_future(_waiting())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def _waiting() -> None:
+    async with at_most(60):
+        await asyncio.Event().wait()
 
 
 async def test_all_who_wait_go_on_when_it_is_set_and_who_comes_passes() -> None:

@@ -44,9 +44,10 @@ class Peer:
         self._own = made.dup()
 
     async def gone(self, *, certain: bool = False) -> bool:
-        """Whether there was no sign of it for `SILENT_S`; waits until this is certain.
+        """Whether there was no sign of it for `SILENT_S`; waits until one comes, or none can.
 
-        Unless it is so as it stands. False where the system cannot say so.
+        `certain`: what happened speaks for itself already, and nothing is waited for. False where
+        the system cannot say so.
         """
         began_at = time.monotonic()
         while self._own and (silence_s := silent_s(self._own)) is not None:
