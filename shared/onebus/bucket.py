@@ -87,9 +87,7 @@ class Bucket:
         def on_entry(stored: StreamEntry) -> None:
             found[stored.subject] = self._entry(stored)
 
-        async with Reader(
-            self._bus, self.stream, [self._below(prefix)], on_entry, start=1
-        ) as reader:
+        async with self._reader(prefix, on_entry) as reader:
             await reader.all_read(READ_S)
         return [entry for entry in found.values() if entry]
 
@@ -99,7 +97,7 @@ class Bucket:
         def on_entry(stored: StreamEntry) -> None:
             on_change(stored.subject.removeprefix(self._subject), self._entry(stored))
 
-        return Reader(self._bus, self.stream, [self._below(prefix)], on_entry, start=1)
+        return self._reader(prefix, on_entry)
 
     async def keys_now(self) -> set[str]:
         """The keys that exist at this moment, from one look at the stream's state."""
@@ -109,6 +107,10 @@ class Bucket:
         return {
             subject.removeprefix(self._subject) for subject in info["state"].get("subjects", {})
         }
+
+    def _reader(self, prefix: str, on_entry: Callable[[StreamEntry], None]) -> Reader:
+        """What reads below a prefix; another one on a bus in memory."""
+        return Reader(self._bus, self.stream, [self._below(prefix)], on_entry, start=1)
 
     def _below(self, prefix: str) -> str:
         return f"{self._subject}{prefix}.>" if prefix else f"{self._subject}>"

@@ -247,7 +247,16 @@ class Log:
             if stored := self.open(entry):
                 on_event(stored)
 
-        where = self.absolute(filters)
+        return self._entries(self.absolute(filters), on_entry, start, limit)
+
+    def _entries(
+        self,
+        where: Sequence[str],
+        on_entry: Callable[[StreamEntry], None],
+        start: int,
+        limit: int | None,
+    ) -> Reader:
+        """What reads the stream; another one on a bus in memory."""
         return Reader(self._bus, self.stream, where, on_entry, start=start, limit=limit)
 
     def absolute(self, filters: Sequence[str]) -> list[str]:

@@ -18,7 +18,7 @@ from nats.aio.subscription import Subscription
 from onebus.bucket import Bucket, Entry
 from onebus.bus import WRONG_LAST_SEQUENCE, Bus, BusOptions, StoreRefused, StreamEntry
 from onebus.errors import BusUnavailable
-from onebus.log import Log, Stored
+from onebus.log import Log
 from onebus.reader import Reader
 from onebus.testing.memory_pulls import Pulls, matches
 
@@ -239,19 +239,13 @@ class MemoryLog(Log):
         super().__init__(bus)
         self._memory = bus
 
-    def _reader(
+    def _entries(
         self,
-        filters: Sequence[str],
-        on_event: Callable[[Stored], None],
-        *,
+        where: Sequence[str],
+        on_entry: Callable[[StreamEntry], None],
         start: int,
         limit: int | None,
     ) -> Reader:
-        def on_entry(entry: StreamEntry) -> None:
-            if stored := self.open(entry):
-                on_event(stored)
-
-        where = self.absolute(filters)
         return MemoryReader(self._memory, self.stream, where, on_entry, start=start, limit=limit)
 
 
@@ -269,11 +263,5 @@ class MemoryBucket(Bucket):
         async with self.follow(prefix, lambda key, entry: found.update({key: entry})):
             return [entry for entry in found.values() if entry]
 
-    def follow(self, prefix: str, on_change: Callable[[str, Entry | None], None]) -> Reader:
-        """Every change below a prefix, from the current values on; None for a removed key."""
-
-        def on_entry(stored: StreamEntry) -> None:
-            on_change(stored.subject.removeprefix(self._subject), self._entry(stored))
-
-        where = f"{self._subject}{prefix}.>" if prefix else f"{self._subject}>"
-        return MemoryReader(self._memory, self.stream, [where], on_entry, start=1)
+    def _reader(self, prefix: str, on_entry: Callable[[StreamEntry], None]) -> Reader:
+        return MemoryReader(self._memory, self.stream, [self._below(prefix)], on_entry, start=1)
