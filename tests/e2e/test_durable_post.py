@@ -18,6 +18,7 @@ from tests.e2e.receivers import Posted, Receiver, receiver
 from tests.e2e.stack import Up, stack
 
 NAMES = (
+    "late",
     "lanes",
     "refusing",
     "final",
@@ -68,6 +69,14 @@ def answering(respond: Callable[[str], Awaitable[web.Response]]) -> Any:
 
 async def introduced(there: Receiver) -> None:
     assert (await there.post()).event["sub_type"] == "enable"
+
+
+async def test_a_bot_that_starts_after_onebus_is_greeted_though_nothing_happens(up: Up) -> None:
+    port = free_port()
+    async with up.frontend("http-post", "late", **post(port)) as frontend:
+        await frontend.says("connection refused")
+        async with receiver(port) as there:
+            await introduced(there)
 
 
 async def test_posts_keep_the_order_of_each_chat_and_go_beside_each_other(up: Up) -> None:

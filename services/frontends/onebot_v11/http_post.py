@@ -10,12 +10,13 @@ import asyncio
 import hashlib
 import hmac
 import logging
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import aiohttp
 
+from frontends.onebot_v11.door import CHECK_S, Door
 from frontends.onebot_v11.floor import Floor
 from frontends.onebot_v11.follow import Following
 from frontends.onebot_v11.frame import Frame
@@ -37,7 +38,6 @@ from frontends.onebot_v11.session import Lifecycle, Session
 from frontends.onebot_v11.shared import Identity
 from frontends.onebot_v11.target import Target
 from onebus import __version__, metrics
-from onebus.backoff import Backoff
 from onebus.bucket import Bucket, Conflict
 from onebus.codec import decode
 from onebus.errors import OnebusError
@@ -56,7 +56,6 @@ MAY_REPEAT = 64
 """Posts that are not on record: those that come again when this process dies."""
 SAVE_EVERY = 16
 MAX_WAIT_S = 60.0
-CHECK_S = 0.5
 ENABLE_S = 5.0
 """How long the first lifecycle event may hold back the others."""
 REST_S = 1.0
@@ -101,11 +100,7 @@ class HttpPost:
         self._at_once = asyncio.Semaphore(MAX_AT_ONCE)
         self._unrecorded: set[int] = set()
         self._recorded = asyncio.Event()
-        self._reachable = asyncio.Event()
-        self._reachable.set()
-        self._probing = False
-        self._probe_at = 0.0
-        self._backoff = Backoff(0.3, 5)
+        self._door = Door()
         self._in_flight = InFlight()
         self._introduced = asyncio.Event()
         self._enabled = False
@@ -207,7 +202,7 @@ class HttpPost:
             if not self._progress.fresh(frame):
                 return True
             try:
-                if reply := await self._when_reachable(frame):
+                if reply := await self._door.through(partial(self._post_once, frame)):
                     self._progress.sent(frame, again=again)
                     await self._take(reply, frame)
                     return True
@@ -222,31 +217,6 @@ class HttpPost:
                     await self._progress.bury(frame, failure.trouble.cause)
                     return True
         return False
-
-    async def _when_reachable(self, frame: Frame) -> Reply | None:
-        """Post now; while the bot is away one event tries now and then, and the others wait for it.
-
-        None when it was waited for, and may be too old: whose turn it is to try is decided then.
-        """
-        if self._reachable.is_set():
-            return await self._post_once(frame)
-        wait_s = CHECK_S if self._probing else min(CHECK_S, self._probe_at - time.monotonic())
-        if wait_s > 0:
-            async with at_most(wait_s):
-                await self._reachable.wait()
-            return None
-        self._probing = True
-        try:
-            return await self._post_once(frame)
-        finally:
-            self._probing = False
-            if not self._reachable.is_set():
-                self._probe_at = time.monotonic() + self._backoff.next_s()
-
-    def _connected(self) -> None:
-        """The bot took a connection: it is there, however long it takes to answer."""
-        self._reachable.set()
-        self._backoff.reset()
 
     async def _post_once(self, frame: Frame) -> Reply | None:
         """Post in its turn among all chats; None when we are to stop by then."""
@@ -279,14 +249,14 @@ class HttpPost:
 
         def on_connected() -> None:
             connected.set()
-            self._connected()
+            self._door.opened()
 
         with self._in_flight.one(), Peer() as peer:
             try:
                 return await self._attempt(body, self._headers(body, self_id), on_connected)
             except (aiohttp.ClientError, TimeoutError) as error:
                 if not connected.is_set():
-                    self._reachable.clear()
+                    self._door.closed()
                     raise NotTaken(trouble_of(error)) from error  # nothing was written
                 if await peer.gone(certain=isinstance(error, SPOKE)):
                     raise Cut from error
@@ -370,8 +340,9 @@ class HttpPost:
             online = self._session.status()["online"]
             if not online:
                 told = False
-            elif not told and self._reachable.is_set() and not self._stopping.is_set():
-                told = self._enabled = await self._post_lifecycle("enable")
+            elif not told and not self._stopping.is_set():
+                enable = partial(self._post_lifecycle, "enable")
+                told = self._enabled = bool(await self._door.through(enable))
             self._introduced.set()
             await asyncio.sleep(CHECK_S)
 
