@@ -26,12 +26,9 @@ class Floor:
         del self._open[sequence]
         self.ahead.add(sequence)
         lowest = next(iter(self._open), None)
-        self.sequence = self._last if lowest is None else lowest - 1
-        self.ahead = {other for other in self.ahead if other > self.sequence}
-
-    def ended(self, sequence: int) -> bool:
-        """Whether nothing is left to do for an event that began."""
-        return sequence not in self._open
+        before, self.sequence = self.sequence, self._last if lowest is None else lowest - 1
+        if self.sequence > before:
+            self.ahead = {other for other in self.ahead if other > self.sequence}
 
     def settle(self, sequence: int) -> None:
         """Nothing that is ours lies before this one, and nothing is under way."""

@@ -37,6 +37,7 @@ from frontends.onebot_v11.reach import Reach, trouble_of
 from frontends.onebot_v11.session import Lifecycle, Session
 from frontends.onebot_v11.shared import Identity
 from frontends.onebot_v11.target import Target
+from frontends.onebot_v11.unrecorded import Unrecorded
 from onebus import __version__, metrics
 from onebus.bucket import Bucket, Conflict
 from onebus.codec import decode
@@ -98,8 +99,7 @@ class HttpPost:
         self._floor = Floor(0)
         self._room = asyncio.Event()
         self._at_once = asyncio.Semaphore(MAX_AT_ONCE)
-        self._unrecorded: set[int] = set()
-        self._recorded = asyncio.Event()
+        self._unrecorded = Unrecorded(MAY_REPEAT)
         self._door = Door()
         self._in_flight = InFlight()
         self._introduced = asyncio.Event()
@@ -118,6 +118,7 @@ class HttpPost:
         async with follow as following, asyncio.TaskGroup() as group:
             group.create_task(self._follow_account())
             group.create_task(self._settle(following))
+            group.create_task(self._record_all())
             group.create_task(self._rest())
             if self._session.config.enable_heartbeat:
                 group.create_task(self._post_heartbeats())
@@ -135,10 +136,12 @@ class HttpPost:
     async def drain(self) -> None:
         """Start no more, wait for the answers and for what they ask for, and say `disable`."""
         self._stopping.set()
+        self._unrecorded.no_limit()
         try:
             await self._in_flight.idle()
         finally:
             async with at_most(SAVE_S):
+                await self._record(at_once=True)
                 await self._progress.save()
         if self._enabled:
             async with at_most(BYE_S):
@@ -174,25 +177,24 @@ class HttpPost:
             async with self._lanes.turn(frame.chat):
                 if await self._deliver(frame):
                     self._floor.end(frame.sequence)
+                    self._unrecorded.end(frame.sequence)
                     self._room.set()
-                    await self._record()
             if self._live and not self._floor.width:
                 self._progress.caught_up()
 
+    async def _record_all(self) -> None:
+        """Note what ends; while that is stored more ends, which is noted together."""
+        while True:
+            await self._unrecorded.news.wait()
+            self._unrecorded.news.clear()
+            await self._record()
+
     async def _record(self, *, at_once: bool = False) -> None:
         """Note what has ended, so that it is not posted again after a crash."""
-        ended = {sequence for sequence in self._unrecorded if self._floor.ended(sequence)}
+        ended = self._unrecorded.ended
         place, now = (self._floor.sequence, self._floor.ahead), len(ended) >= SAVE_EVERY
         if await self._progress.done(*place, at_once=at_once or now):
-            self._unrecorded -= ended
-            self._recorded.set()
-
-    async def _until_recorded(self) -> None:
-        """Wait until one post more may come twice, or until we are to stop."""
-        while len(self._unrecorded) >= MAY_REPEAT and not self._stopping.is_set():
-            self._recorded.clear()
-            async with at_most(CHECK_S):
-                await self._recorded.wait()
+            self._unrecorded.recorded(ended)
 
     async def _deliver(self, frame: Frame) -> bool:
         """Post until the bot has taken it, or it is given up; False when we stop before that."""
@@ -223,7 +225,7 @@ class HttpPost:
         async with self._at_once:
             first = frame.sequence not in self._unrecorded
             if first:
-                await self._until_recorded()
+                await self._unrecorded.room()
             await self._claim.sure()
             if self._stopping.is_set():
                 return None
