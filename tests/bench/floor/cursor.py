@@ -1,8 +1,14 @@
-"""What the floors that go to a bot share: the log read in turn, and a cursor kept in a bucket."""
+"""What the floors that go to a bot share: the log read in turn, and how far the bot has got.
+
+Both promise the same, and so does onebus: an event is over when the bot has acknowledged it. The
+place in the log below which all is over is stored every 16 events, or within a second, and the ack
+of that is waited for; not more than 64 events have been sent and lie above it. What onebus has and
+they do not: bots that are away, hang, refuse or die, and events that are too old for them.
+"""
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -10,7 +16,9 @@ from tests.bench.floor.event_connector import Received
 from tests.bench.floor.event_frontend import DECODER, make_stream
 
 SAVE_EVERY = 16
-"""Events after which the cursor is stored, as onebus does."""
+AHEAD = 64
+"""Events that would come again after a crash, at most."""
+REST_S = 1.0
 _BUCKET = {
     "name": "KV_floor",
     "subjects": ["$KV.floor.>"],
@@ -28,15 +36,48 @@ def begin(work: Coroutine[None, None, None]) -> None:
     _running.add(asyncio.get_running_loop().create_task(work))
 
 
-async def make_bucket(client: Client) -> None:
-    """Where the cursor is kept."""
-    body = json.dumps(_BUCKET).encode()
-    await client.request("$JS.API.STREAM.CREATE.KV_floor", body, timeout=5)
+class Cursor:
+    """How far the bot has got."""
 
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._room = asyncio.Semaphore(AHEAD)
+        self._open: dict[int, None] = {}
+        self._last = 0
+        self._ended = 0
 
-async def save(client: Client, sequence: int) -> None:
-    """Store the cursor, and wait for the ack."""
-    await client.request("$KV.floor.cursor", b"%d" % sequence, timeout=5)
+    async def create(self) -> None:
+        """Make the bucket, and store what is left over each second."""
+        body = json.dumps(_BUCKET).encode()
+        await self._client.request("$JS.API.STREAM.CREATE.KV_floor", body, timeout=5)
+        begin(self._rest())
+
+    async def begin(self, sequence: int) -> None:
+        """An event is to be sent, in the order of the log; waits while too many are not stored."""
+        await self._room.acquire()
+        self._open[sequence] = None
+        self._last = sequence
+
+    async def end(self, sequences: Iterable[int]) -> None:
+        """The bot has these."""
+        for sequence in sequences:
+            del self._open[sequence]
+            self._ended += 1
+        if self._ended >= SAVE_EVERY:
+            await self._save()
+
+    async def _save(self) -> None:
+        ended, self._ended = self._ended, 0
+        place = next(iter(self._open), self._last + 1) - 1
+        await self._client.request("$KV.floor.cursor", b"%d" % place, timeout=5)
+        for _ in range(ended):
+            self._room.release()
+
+    async def _rest(self) -> None:
+        while True:
+            await asyncio.sleep(REST_S)
+            if self._ended:
+                await self._save()
 
 
 async def read_log(client: Client, take: Callable[[Received, int], Awaitable[None]]) -> None:

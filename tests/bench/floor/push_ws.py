@@ -1,4 +1,6 @@
-"""The floor of reverse WebSocket: the log to one bot, pings at every 16 events, a cursor at pongs.
+"""The floor of reverse WebSocket: the log to one bot in its order, a ping at every 16 events.
+
+A pong acknowledges what was written before its ping. What it promises is said in `cursor`.
 
 `python -m tests.bench.floor.push_ws URL USER PASSWORD BOT`.
 """
@@ -9,44 +11,38 @@ import sys
 import aiohttp
 from aiohttp import WSMsgType
 from nats.aio.client import Client
-from tests.bench.floor.cursor import SAVE_EVERY, begin, make_bucket, read_log, save
+from tests.bench.floor.cursor import AHEAD, SAVE_EVERY, Cursor, begin, read_log
 from tests.bench.floor.event_connector import Received
 from tests.bench.floor.event_frontend import onebot
 from tests.bench.floor.program import run
 
-AHEAD = 64
-"""Events that the bot has not acknowledged, as many as onebus allows."""
-
 
 async def main(client: Client) -> None:
     """Connect to the bot, and deliver."""
-    await make_bucket(client)
+    cursor = Cursor(client)
+    await cursor.create()
     events: asyncio.Queue[tuple[Received, int]] = asyncio.Queue(AHEAD)
-    pending: dict[int, int] = {}
-    room = asyncio.Semaphore(AHEAD)
+    pinged: dict[int, list[int]] = {}
     socket = await aiohttp.ClientSession().ws_connect(sys.argv[4], autoping=False)
 
     async def take(event: Received, sequence: int) -> None:
         await events.put((event, sequence))
 
     async def write() -> None:
-        unasked = 0
+        written: list[int] = []
         while True:
             event, sequence = await events.get()
-            await room.acquire()
+            await cursor.begin(sequence)
             await socket.send_str(onebot(event, sequence).decode())
-            unasked += 1
-            if unasked == SAVE_EVERY or events.empty():
-                pending[sequence], unasked = unasked, 0
+            written.append(sequence)
+            if len(written) == SAVE_EVERY or events.empty():
+                pinged[sequence], written = written, []
                 await socket.ping(b"%d" % sequence)
 
     async def read() -> None:
         async for message in socket:
             if message.type is WSMsgType.PONG:
-                sequence = int(message.data)
-                await save(client, sequence)
-                for _ in range(pending.pop(sequence)):
-                    room.release()
+                await cursor.end(pinged.pop(int(message.data)))
 
     begin(write())
     begin(read())
