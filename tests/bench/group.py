@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.bench.measure import Runs, Side, compare
 from tests.bench.row import Bars, Row
 
-FULL = Runs(count=5, window_s=2, warm_up_s=1)
+FULL = Runs(count=5, window_s=1.5, warm_up_s=1)
 QUICK = Runs(count=2, window_s=1, warm_up_s=1)
 
 
@@ -43,17 +43,18 @@ class Run:
 
 @dataclass(frozen=True)
 class Group:
-    """How to measure it. `quick`: it has a short form."""
+    """How to measure it. `number`: its place among all. `quick`: it has a short form."""
 
+    number: int
     id: str
     run: Callable[[Run], Awaitable[list[Row]]]
     quick: bool = True
 
 
 def groups() -> list[Group]:
-    """All that the modules of `tests.bench.rows` list as GROUPS, in their order."""
+    """All that the modules of `tests.bench.rows` list as GROUPS, by their numbers."""
     folder = Path(__file__).with_name("rows")
     found: list[Group] = []
     for module in sorted(m.name for m in pkgutil.iter_modules([str(folder)])):
         found += importlib.import_module(f"tests.bench.rows.{module}").GROUPS
-    return found
+    return sorted(found, key=lambda group: group.number)

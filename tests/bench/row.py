@@ -32,6 +32,7 @@ class Row(Struct, frozen=True, kw_only=True):
     goal: str | None = None
     met: bool | None = None
     runs: int = 1
+    group: str = ""
     commit: str = ""
 
 

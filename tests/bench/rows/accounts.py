@@ -140,4 +140,4 @@ async def _storm(name: str, many: House) -> Row:
     return Row(name=name, rate=busy.rate, p50_ms=busy.p50_ms, p99_ms=busy.p99_ms, figures=figures)
 
 
-GROUPS = [Group("accounts", measure)]
+GROUPS = [Group(6, "accounts", measure)]

@@ -119,8 +119,8 @@ async def check_answers(ours: Stage) -> None:
 
 
 GROUPS = [
-    Group("http", partial(measure, HTTP, "2m")),
-    Group("http-always", partial(measure, HTTP, "always"), quick=False),
-    Group("ws", partial(measure, WS, "2m")),
-    Group("ws-always", partial(measure, WS, "always"), quick=False),
+    Group(1, "http", partial(measure, HTTP, "2m")),
+    Group(1, "http-always", partial(measure, HTTP, "always"), quick=False),
+    Group(2, "ws", partial(measure, WS, "2m")),
+    Group(2, "ws-always", partial(measure, WS, "always"), quick=False),
 ]

@@ -67,6 +67,6 @@ def _ours(ours: Stage) -> tuple[str, str]:
 
 
 GROUPS = [
-    Group("events", partial(measure, "2m"), quick=False),
-    Group("events-always", partial(measure, "always")),
+    Group(3, "events", partial(measure, "2m"), quick=False),
+    Group(3, "events-always", partial(measure, "always")),
 ]

@@ -188,4 +188,4 @@ def _cost(each: dict[str, float]) -> float:
     return sum(cpu for name, cpu in each.items() if name.startswith(("frontend", ALONE)))
 
 
-GROUPS = [Group("processes", measure)]
+GROUPS = [Group(5, "processes", measure)]

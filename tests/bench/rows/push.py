@@ -112,6 +112,6 @@ def _posts(ours: Stage) -> str:
 
 
 GROUPS = [
-    Group("push", partial(measure, "2m"), quick=False),
-    Group("push-always", partial(measure, "always")),
+    Group(4, "push", partial(measure, "2m"), quick=False),
+    Group(4, "push-always", partial(measure, "always")),
 ]

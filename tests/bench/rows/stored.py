@@ -100,4 +100,4 @@ async def _shelf(stack: AsyncExitStack, folder: Path) -> Shelf:
     return Shelf(folder, made, bus)
 
 
-GROUPS = [Group("stored", measure)]
+GROUPS = [Group(6, "stored", measure)]
