@@ -184,7 +184,7 @@ class Bus:
         """Send, and wait for nothing; only for what may be lost. Raises BusUnavailable."""
         self._check(len(body))
         try:
-            await self._client.publish(subject, body, reply)
+            self._client.send(subject, body, reply)
         except nats.errors.Error as error:
             raise BusUnavailable(f"NATS: {error}") from error
 

@@ -1,13 +1,14 @@
-"""nats-py's client with two short cuts, for what an action's time goes into; see docs/adr/0032.
+"""nats-py's client with three short cuts, for what an action's time goes into; see docs/adr/0032.
 
-It overrides three methods that nats-py does not promise; tests/unit/test_client.py fails when a
-version of it has others.
+It overrides three methods that nats-py does not promise and stands for a fourth;
+tests/unit/test_client.py fails when a version of it has others.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -40,6 +41,29 @@ class BusClient(Client):
         self._takers[subscription._id] = take  # noqa: SLF001
         return subscription
 
+    def send(
+        self, subject: str, body: bytes, reply: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        """What `publish` does, at once and in a third of its time; it is for what fits.
+
+        Raises BadSubjectError, BadHeaderError, and OutboundBufferLimitError without a connection.
+        """
+        if not self.is_connected:
+            raise errors.OutboundBufferLimitError
+        if headers:
+            block = _header_block(headers)
+            head = f"HPUB {subject} {reply} {len(block)} {len(block) + len(body)}"
+        else:
+            block = b""
+            head = f"PUB {subject} {reply} {len(body)}"
+        # What has a space or a line break in it would be another command.
+        if not subject or len(head.split()) != 3 + bool(reply) + bool(headers):
+            raise errors.BadSubjectError
+        command = b"%b\r\n%b%b\r\n" % (head.encode(), block, body)
+        self._pending.append(command)
+        self._pending_data_size += len(command)
+        self._flush_soon()
+
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self._takers.pop(sid, None)
         super()._remove_sub(sid, max_msgs)
@@ -57,10 +81,18 @@ class BusClient(Client):
     async def _flush_pending(self, force_flush: bool = False) -> Any:
         if force_flush or not self.is_connected or type(self._transport) is not TcpTransport:
             return await super()._flush_pending(force_flush)
-        if not self._write_is_due:
-            self._write_is_due = True
-            asyncio.get_running_loop().call_soon(self._write)
+        self._flush_soon()
         return None
+
+    def _flush_soon(self) -> None:
+        """At the end of this turn of the loop; of another transport nats-py's flusher is woken."""
+        loop = asyncio.get_running_loop()
+        if type(self._transport) is not TcpTransport:
+            if self._flush_queue is not None and self._flush_queue.empty():
+                self._flush_queue.put_nowait(loop.create_future())
+        elif not self._write_is_due:
+            self._write_is_due = True
+            loop.call_soon(self._write)
 
     def _write(self) -> None:
         """What is not written because the connection is gone, the next one begins with."""
@@ -71,3 +103,11 @@ class BusClient(Client):
                 self._transport.writelines(waiting)
         if not self._pending:  # nats-py counts pings as well, which it has written by itself
             self._pending_data_size = 0
+
+
+def _header_block(headers: Mapping[str, str]) -> bytes:
+    """Headers as they are sent. Raises BadHeaderError for a line break in one."""
+    lines = "".join([f"{key}: {value}\r\n" for key, value in headers.items()])
+    if len(lines.splitlines()) != len(headers):
+        raise errors.BadHeaderError(lines)
+    return f"NATS/1.0\r\n{lines}\r\n".encode()

@@ -43,8 +43,8 @@ class Replies:
         """What is answered, by the server too: with the header `Status` where nobody listens.
 
         Once a second `lives` is asked whether there is still somebody to answer. Raises
-        TimeoutError, ConnectionResetError when the connection is lost meanwhile, and what nats-py's
-        `publish` raises.
+        TimeoutError, ConnectionResetError when the connection is lost meanwhile, and what
+        `BusClient.send` raises.
         """
         loop = asyncio.get_running_loop()
         number = str(next(self._numbers))
@@ -52,7 +52,7 @@ class Replies:
         self._waiting[number] = reply
         waits = _Wait(loop, reply, loop.time() + timeout_s, lives)
         try:
-            await self._client.publish(subject, body, f"{self._inbox}.{number}", headers)
+            self._client.send(subject, body, f"{self._inbox}.{number}", headers)
             return await reply
         finally:
             waits.timer.cancel()

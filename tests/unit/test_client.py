@@ -5,6 +5,7 @@ import inspect
 from hashlib import blake2b
 
 import pytest
+from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from tests.fakes.outage import outage
@@ -17,7 +18,9 @@ READ = {
     "_remove_sub": "ca5c2560435fe9de",
     "_flush_pending": "fb5d0720e55ac761",
     "_flusher": "ce5a6b3fef49975d",
+    "publish": "1fed65cf07acbfb2",
     "_send_publish": "1f204321ba14190e",
+    "_send_command": "f512691c7d190c62",
     "_build_message": "86fce4ec8e15cb60",
     "_process_headers": "7445574083b2d6fd",
 }
@@ -97,3 +100,46 @@ async def test_what_one_turn_of_the_loop_sends_is_one_write_in_order(
     await asyncio.wait_for(done.wait(), 5)
     assert taken == [b"%d" % number for number in range(100)]
     assert writes[0] == 100
+
+
+@pytest.mark.parametrize(
+    "headers", [None, {"Nats-Msg-Id": "a.b"}, {"Nats-TTL": "600s", "Onebus-Outcome": "né"}]
+)
+@pytest.mark.parametrize("reply", ["", "there"])
+@pytest.mark.parametrize("body", [b"", "grüße".encode()])
+async def test_it_sends_what_nats_py_sends(
+    bus: Bus, body: bytes, reply: str, headers: dict[str, str] | None
+) -> None:
+    client = bus._client
+    sent: list[bytes] = []
+    await client.publish("subject", body, reply, headers)
+    sent += client._pending
+    client.send("subject", body, reply, headers)
+    ours = client._pending[len(sent) :]
+    assert ours == sent[-1:]
+    assert client._pending_data_size == sum(map(len, client._pending))
+
+
+@pytest.mark.parametrize(
+    ("subject", "reply"),
+    [("a b", ""), ("", ""), ("a", "b c"), ("", "b c"), ("a\r\nPING", ""), ("a", "b\r\nPING")],
+)
+async def test_no_subject_is_another_command(bus: Bus, subject: str, reply: str) -> None:
+    for headers in (None, {"key": "value"}):
+        with pytest.raises(errors.BadSubjectError):
+            bus._client.send(subject, b"", reply, headers)
+    assert await bus._round_trip(5)
+
+
+@pytest.mark.parametrize("value", ["a\r\nb: c", "a\nb", "a\rb"])
+async def test_no_header_is_another(bus: Bus, value: str) -> None:
+    with pytest.raises(errors.BadHeaderError):
+        bus._client.send("subject", b"", "", {"key": value})
+    with pytest.raises(errors.BadHeaderError):
+        bus._client.send("subject", b"", "", {value: "value"})
+
+
+async def test_nothing_is_kept_for_a_connection_to_come(nats: EmbeddedNats, bus: Bus) -> None:
+    async with outage(nats, bus):
+        with pytest.raises(errors.OutboundBufferLimitError):
+            bus._client.send("subject", b"")
