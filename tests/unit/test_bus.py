@@ -265,3 +265,31 @@ async def test_troubles_that_take_turns_are_said_once_each(
         f"NATS at {away.where()}: ConnectionRefusedError: first",
         f"NATS at {away.where()}: TimeoutError: second",
     ]
+
+
+async def test_one_timer_looks_after_all_questions_while_there_are_any(bus: Bus) -> None:
+    asked: list[float] = []
+
+    async def silence(_: Msg) -> None:
+        pass
+
+    def lives() -> bool:
+        asked.append(time.monotonic())
+        return len(asked) < 3
+
+    await bus.subscribe("silent", silence)
+    started_at = time.monotonic()
+    long = asyncio.ensure_future(bus.request("silent", b"", 60, lives=lives))
+    for timeout_s in (0.0, 0.15):
+        with pytest.raises(BusTimeout):
+            await bus.request("silent", b"", timeout_s)
+    assert 0.1 <= time.monotonic() - started_at < 5
+    with pytest.raises(BusTimeout):
+        await long
+    assert len(asked) == 3
+    assert not pending(bus)
+    async with asyncio.timeout(5):
+        while bus._replies._looking:
+            await asyncio.sleep(0.01)
+    with pytest.raises(BusTimeout):
+        await bus.request("silent", b"", 0.01)
