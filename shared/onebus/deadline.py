@@ -26,8 +26,8 @@ class within:  # noqa: N801  # reads as what it is
 
     def __enter__(self) -> None:
         loop = asyncio.get_running_loop()
-        task = asyncio.current_task(loop)
-        assert task, "only a task can be cut short"
+        if (task := asyncio.current_task(loop)) is None:
+            raise RuntimeError("only a task can be cut short")
         self._task, self._cancelled_before = task, task.cancelling()
         self._timer = loop.call_later(max(0.0, self._seconds), self._end)
         self._token = _ENDS_AT_S.set(time.monotonic() + self._seconds)
