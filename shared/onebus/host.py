@@ -1,72 +1,50 @@
 """Runs the connector of one platform: webhooks at every replica, the rest at the owner.
 
-For each account it keeps the claim, opens the connector, tells the directory, takes actions one
-at a time per chat, and starts again when the platform was away.
+For each account it keeps the claim, opens the connector, tells the directory, lets actions be taken
+(`onebus.answering`), and starts again when the platform was away.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from aiohttp import web
-from msgspec import Raw, Struct
-from nats.aio.msg import Msg
+from msgspec import Struct
 
-from onebus import deadline, metrics, subjects
-from onebus.action import Action, GetMedia, Request, Response, action_name
+from onebus import metrics, subjects
 from onebus.announce import Announcer
+from onebus.answering import Answering
 from onebus.arrivals import Arrival, Arrivals
 from onebus.backoff import Backoff
-from onebus.bus import Bus, TooLarge
-from onebus.caller import DEADLINE_S
-from onebus.codec import CodecError, check_version, decode, encode
+from onebus.bus import Bus
 from onebus.connector import Connector, SelfInfo, WebhookRequest, capabilities
 from onebus.deferred import DeferredQueue
 from onebus.errors import (
-    ActionError,
     AuthFailed,
-    BadParams,
-    BusError,
     BusUnavailable,
-    InternalError,
     Misconfigured,
     NotReady,
     OnebusError,
-    OutcomeUnknown,
-    RateLimited,
     SetupError,
 )
 from onebus.ids import Account, Platform
 from onebus.inflight import InFlight
 from onebus.kit import BusKit, Outside
 from onebus.lease import Lease, Sessions
-from onebus.once import Once, changes
-from onebus.ordering import Lanes, Place
 from onebus.reconnect import STABLE_S
-from onebus.response import failed, left_s, not_owner, too_late
-from onebus.service import Role, guarded, outcome
+from onebus.service import Role, guarded
 from onebus.waiting import at_most
 
-MAX_ACTIVE = 500
-"""Actions of one account at once; one more is refused with rate_limited."""
 LEAVE_S = 5.0
 """How long calls wait for the next owner while this one finishes what it has begun."""
 HUMAN_S = 300.0
 """How often rejected credentials are tried again."""
-REPLY_S = 5.0
-"""How long an answer waits for NATS to come back."""
 RELEASE_S = 2.0
 """How long giving the accounts back may take, when there is no time left for anything."""
 MAX_WEBHOOKS = 200
 """Calls of the platform that one account answers at once; one more is told to come again."""
-
-
-class _Asked(Struct):
-    """A request on its way through this process; `begun`: the platform may have it."""
-
-    begun: bool = False
 
 
 class AccountHost:
@@ -78,15 +56,11 @@ class AccountHost:
         self.account = kit.account
         self.connector = connector
         self._bus = bus
-        self._claim = claim_key(kit.account)
         self._lease = lease
         self._kit = kit
         self._arrival = arrival
-        self._lanes = Lanes()
-        self._once = Once(bus, self.account)
-        self._actions = InFlight()
+        self._actions = Answering(bus, connector, kit, kit.owned)
         self._webhooks = InFlight()
-        self._open = False
         self._announcer = Announcer(bus, kit, lambda: lease.session, capabilities(type(connector)))
 
     async def own(self) -> None:
@@ -125,45 +99,24 @@ class AccountHost:
         What the platform has called us for goes first: its answer may be a bot's action.
         """
         await self._webhooks.idle()
-        self._open = False
+        self._actions.open = False
         await self._actions.idle()
 
     async def leave(self) -> bool:
         """Finish what is in flight, so that another process can go on; False: not now."""
-        was_open = self._open
+        was_open = self._actions.open
         try:
             async with asyncio.timeout(LEAVE_S):
                 await self.stop_taking()
         except TimeoutError:
-            self._open = was_open
+            self._actions.open = was_open
             return False
         return True
 
-    @contextlib.asynccontextmanager
-    async def turn(self, action: Action[Any]) -> AsyncIterator[None]:
-        """Hold the turn of a deferred action; a clean stop waits for who holds one."""
-        async with self._place(action):
-            with self._actions.one():
-                yield
-
     def observe(self) -> None:
         """Add what waits for its turn, or is under way."""
-        metrics.queue_waiting.labels("actions").inc(self._lanes.taken)
+        metrics.queue_waiting.labels("actions").inc(self._actions.count)
         metrics.queue_waiting.labels("appends").inc(self._kit.waiting)
-
-    def taking(self) -> bool:
-        """Whether something new may be started."""
-        return self._open and self.owned()
-
-    def owned(self) -> bool:
-        """Whether the account is ours at this moment."""
-        return self._lease.owned(self._claim)
-
-    async def call(self, action: Action[Any], left_s: float = DEADLINE_S) -> Response:
-        """Let the connector do it, within this time."""
-        what = f"{self.account} {action_name(action)}"
-        result = await outcome(self._within(left_s, action), what)
-        return failed(result) if isinstance(result, ActionError) else Response(result=result)
 
     async def webhook(self, request: web.Request) -> web.Response:
         """Hand a platform's call to the connector as it came.
@@ -193,7 +146,8 @@ class AccountHost:
     async def _serve(self, info: SelfInfo) -> None:
         problem: OnebusError | None = None
         async with asyncio.TaskGroup() as group:
-            queue = DeferredQueue(self._bus, self.account, self, self._arrival, self._kit.logger)
+            rest = (self._arrival, self._kit.logger)
+            queue = DeferredQueue(self._bus, self.account, self._actions, *rest)
             waiting = group.create_task(queue.run())
             try:
                 await self._receive(group, info)
@@ -206,113 +160,18 @@ class AccountHost:
 
     async def _receive(self, group: asyncio.TaskGroup, info: SelfInfo) -> None:
         """Take actions and receive events until receiving ends."""
-
-        def on_request(message: Msg) -> None:
-            work = self._answer(message) if self._open else self._reply(message, not_owner())
-            try:
-                group.create_task(work)
-            except RuntimeError:  # it is ending; raised here it would end the read loop, too
-                work.close()
-
         subject = f"{self._bus.prefix}.{subjects.actions(self.account)}"
-        subscription = await self._bus.subscribe_direct(subject, on_request)
-        self._open = True
+        subscription = await self._bus.subscribe_direct(subject, partial(self._actions.take, group))
+        self._actions.open = True
         telling = group.create_task(self._announcer.online(info))
         try:
             await guarded(self.connector.run(), f"{self.account} receiving")
         finally:
-            self._open = False
+            self._actions.open = False
             telling.cancel()
             with contextlib.suppress(OnebusError, TimeoutError):
                 await self._kit.save_cursors()
             await self._bus.drain(subscription)
-
-    async def _answer(self, message: Msg) -> None:
-        asked = _Asked()
-        with self._actions.one():
-            try:
-                response = await self._respond(message.data, asked)
-                if not self._bus.connected:
-                    with contextlib.suppress(BusError):
-                        await self._bus.wait_ready(REPLY_S)
-                await self._reply(message, response)
-            except asyncio.CancelledError:  # the account is somebody else's now
-                lost = OutcomeUnknown("the account moved to another process while this was done")
-                await self._reply(message, failed(lost) if asked.begun else not_owner())
-                raise
-
-    async def _reply(self, message: Msg, response: Response) -> None:
-        """Answer, at least with why the answer itself cannot be sent."""
-        try:
-            await self._bus.publish(message.reply, encode(response))
-        except TooLarge as error:
-            self._kit.logger.error("an answer could not be sent: %s", error)
-            await self._reply(message, failed(InternalError(f"its answer is too large: {error}")))
-        except BusError as error:
-            self._kit.logger.debug("an answer was not sent: %s", error)
-
-    async def _respond(self, body: bytes, asked: _Asked) -> Response:
-        if self._actions.count > MAX_ACTIVE:
-            return failed(RateLimited("too many calls at once for this account", retry_after_s=1))
-        try:
-            request = decode(body, Request)
-            check_version(request.v)
-        except CodecError as error:
-            return failed(BadParams(f"not an action of this version of onebus: {error}"))
-        try:
-            if request.idempotency_key and self._once.under_way(request):
-                return await self._execute(request, asked)
-            place = self._place(request.action)
-            if not place.first:
-                async with asyncio.timeout(left_s(request)):
-                    await place.__aenter__()
-            try:
-                return await self._execute(request, asked)
-            finally:
-                place.leave()
-        except TimeoutError:
-            return too_late()
-        except ActionError as error:
-            return failed(error)
-
-    def _place(self, action: Action[Any]) -> Place:
-        """One at a time per chat. Raises RateLimited when too many wait."""
-        chat = getattr(action, "chat", None)
-        return self._lanes.join(chat.key if chat else object())
-
-    async def _execute(self, request: Request, asked: _Asked) -> Response:
-        """Fence, deadline and key are looked at here, immediately before the platform is called."""
-
-        async def perform() -> Response:
-            asked.begun = True
-            return await self.call(request.action, left_s(request))
-
-        refusal = partial(self._refusal, request)
-        if refused := refusal():
-            return refused
-        if request.idempotency_key and changes(request.action):
-            return await self._once.run(request, refusal, perform)
-        return await perform()
-
-    def _refusal(self, request: Request) -> Response | None:
-        """Why a request must not be started at this moment."""
-        if not self.taking() or request.account != self.account:
-            return not_owner()
-        return too_late() if left_s(request) <= 0 else None
-
-    async def _within(self, left_s: float, action: Action[Any]) -> Raw:
-        try:
-            with deadline.within(left_s):
-                async with asyncio.timeout(left_s):
-                    return Raw(encode(await self._done(action)))
-        except TimeoutError:
-            raise OutcomeUnknown("the platform did not answer before the deadline") from None
-
-    async def _done(self, action: Action[Any]) -> Any:
-        """What the connector answers; a file that was had before comes from the store."""
-        if isinstance(action, GetMedia):
-            return await self._kit.media.get(action)
-        return await getattr(self.connector, action_name(action))(action)
 
 
 class ConnectorHost(Role):

@@ -73,7 +73,7 @@ class Stage(Protocol):
 FAULT = "an internal error; the log of the service has the details"
 
 
-async def guarded(work: Awaitable[T], what: str) -> T:
+async def guarded(work: Awaitable[T], what: object) -> T:
     """Await something; a fault of ours is logged under `what` and becomes InternalError."""
     try:
         return await work
@@ -97,7 +97,7 @@ def guarded_call(work: Callable[[], T], what: str) -> T:
         raise InternalError(FAULT) from None
 
 
-async def outcome(work: Awaitable[T], what: str) -> T | ActionError:
+async def outcome(work: Awaitable[T], what: object) -> T | ActionError:
     """Await an action; its result, or the ActionError that it ended with."""
     try:
         return await guarded(work, what)

@@ -220,16 +220,16 @@ async def test_an_account_is_left_when_nothing_is_in_flight_and_not_before(
     slow = asyncio.ensure_future(on.caller.call(ACCOUNT, said("slow")))
     await asyncio.wait_for(started.wait(), 5)
     leaving = asyncio.ensure_future(account.leave())
-    await eventually(lambda: not account.taking())
+    await eventually(lambda: not account._actions.taking())
     answer = await raw(on, request(said("meanwhile", "other")))
     assert answer.error
     assert answer.error.code == NOT_OWNER
     assert not await asyncio.wait_for(leaving, 5)  # it took too long, and goes on
-    assert account.taking()
+    assert account._actions.taking()
     gate.set()
     assert await slow == Sent(MessageId("1"), 1)
     assert await account.leave()
-    assert not account.taking()
+    assert not account._actions.taking()
 
 
 async def test_who_lost_the_account_says_at_once_that_the_outcome_is_unknown(on: Stage) -> None:
@@ -282,7 +282,7 @@ async def test_a_request_that_is_none_is_refused(on: Stage) -> None:
 async def test_too_much_at_once_is_refused_and_too_large_a_call_not_sent(
     on: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("onebus.host.MAX_ACTIVE", 10)
+    monkeypatch.setattr("onebus.answering.MAX_ACTIVE", 10)
     gate = asyncio.Event()
 
     async def wait(_: act.SendMessage) -> Sent:
