@@ -97,12 +97,19 @@ class BusClient(Client):
     def _write(self) -> None:
         """What is not written because the connection is gone, the next one begins with."""
         self._write_is_due = False
-        if self.is_connected and self._transport:
+        transport = self._transport
+        if self.is_connected and isinstance(transport, TcpTransport) and _takes(transport):
             waiting, self._pending = self._pending, []
             if waiting:
-                self._transport.writelines(waiting)
+                transport.writelines(waiting)
         if not self._pending:  # nats-py counts pings as well, which it has written by itself
             self._pending_data_size = 0
+
+
+def _takes(transport: TcpTransport) -> bool:
+    """Whether it is open; nats-py hears of one that was cut only when it reads again."""
+    writer = transport._io_writer  # noqa: SLF001
+    return writer is not None and not writer.is_closing()
 
 
 def _header_block(headers: Mapping[str, str]) -> bytes:

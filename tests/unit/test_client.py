@@ -8,7 +8,8 @@ import pytest
 from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from tests.fakes.outage import outage
+from nats.aio.transport import TcpTransport
+from tests.fakes.outage import eventually, outage
 
 from onebus.bus import Bus
 from onebus.embedded import EmbeddedNats
@@ -143,3 +144,20 @@ async def test_nothing_is_kept_for_a_connection_to_come(nats: EmbeddedNats, bus:
     async with outage(nats, bus):
         with pytest.raises(errors.OutboundBufferLimitError):
             bus._client.send("subject", b"")
+
+
+async def test_nothing_is_written_to_a_connection_that_was_cut(bus: Bus) -> None:
+    """It is closed before nats-py hears of it."""
+    client = bus._client
+    transport = client._transport
+    assert isinstance(transport, TcpTransport)
+    writer = transport._io_writer
+    assert writer
+    writer.transport.abort()
+    assert bus.connected
+    client.send("subject", b"kept")
+    client._write()
+    assert len(client._pending) == 1
+    await eventually(lambda: not bus.connected)
+    await bus.wait_ready(10)
+    assert (await bus.api("INFO"))["streams"] >= 0
