@@ -5,6 +5,7 @@ tests/unit/test_client.py fails when a version of it has others.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,9 +13,22 @@ from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.aio.transport import TcpTransport
+from nats.aio.transport import TcpTransport, Transport
+from nats.protocol.parser import Parser
 
 Take = Callable[[Msg], None]
+
+_MESSAGE = re.compile(rb"MSG (\S+) (\d+) (?:(\S+) )?(\d+)\r\n")
+
+
+class _Parser(Parser):
+    """Reads what comes as nats-py does, but for messages that are taken directly and are whole."""
+
+    async def parse(self, data: bytes = b"") -> None:
+        if not self.buf:
+            data = self.nc.hand_over(data)
+        if data:
+            await super().parse(data)
 
 
 class BusClient(Client):
@@ -25,6 +39,7 @@ class BusClient(Client):
 
     def __init__(self) -> None:
         super().__init__()
+        self._ps = _Parser(self)
         self._takers: dict[int, Take] = {}
         self._write_is_due = False
 
@@ -68,6 +83,22 @@ class BusClient(Client):
         self._takers.pop(sid, None)
         super()._remove_sub(sid, max_msgs)
 
+    def hand_over(self, data: bytes) -> bytes:
+        """Give away the whole messages that data begins with, to who takes them directly.
+
+        Returns the rest.
+        """
+        at = 0
+        while found := _MESSAGE.match(data, at):
+            subject, sid, reply, size = found.groups(b"")
+            take, begins = self._takers.get(int(sid)), found.end()
+            ends = begins + int(size)
+            if take is None or len(data) < ends + 2:
+                break
+            take(Msg(self, subject.decode(), reply.decode(), data[begins:ends]))
+            at = ends + 2
+        return data[at:]
+
     async def _process_msg(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
     ) -> None:
@@ -97,18 +128,17 @@ class BusClient(Client):
     def _write(self) -> None:
         """What is not written because the connection is gone, the next one begins with."""
         self._write_is_due = False
-        transport = self._transport
-        if self.is_connected and isinstance(transport, TcpTransport) and _takes(transport):
+        if self.is_connected and self._transport and _is_open(self._transport):
             waiting, self._pending = self._pending, []
             if waiting:
-                transport.writelines(waiting)
+                self._transport.writelines(waiting)
         if not self._pending:  # nats-py counts pings as well, which it has written by itself
             self._pending_data_size = 0
 
 
-def _takes(transport: TcpTransport) -> bool:
-    """Whether it is open; nats-py hears of one that was cut only when it reads again."""
-    writer = transport._io_writer  # noqa: SLF001
+def _is_open(transport: Transport) -> bool:
+    """Whether it can be written to; nats-py hears of a cut only when it reads again."""
+    writer = getattr(transport, "_io_writer", None)
     return writer is not None and not writer.is_closing()
 
 
