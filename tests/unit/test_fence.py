@@ -162,8 +162,8 @@ async def test_each_owner_of_a_platform_with_synthetic_ids_shuts_out_the_one_bef
             kind.event_ids = "synthetic"
         first, second = [await on.replica(kind) for kind in kinds]
         hosts = [replica.host._hosts[0] for replica in (first, second)]
-        await eventually(lambda: any(host.taking() for host in hosts))
-        if hosts[1].taking():
+        await eventually(lambda: any(host._actions.taking() for host in hosts))
+        if hosts[1]._actions.taking():
             first, second = second, first
             hosts.reverse()
         await hosts[0].connector.kit.append(received("1"))
@@ -172,7 +172,7 @@ async def test_each_owner_of_a_platform_with_synthetic_ids_shuts_out_the_one_bef
         before = await bus.last("onebus_events", OWNER)
         assert before
         await first.host._lease.release()
-        await eventually(hosts[1].taking)
+        await eventually(hosts[1]._actions.taking)
         await hosts[1].connector.kit.append(received("2"))
         after = await bus.last("onebus_events", OWNER)
         assert after

@@ -302,7 +302,7 @@ async def test_fence_and_deadline_are_looked_at_after_the_key_was_written(
     assert (answer.error.code, answer.error.certain) == (code, True)
     assert on.behaviour.sent == []
     assert await record(on) is None
-    await eventually(replica.host._hosts[0].owned, 5)
+    await eventually(replica.host._hosts[0]._actions.owned, 5)
     assert await send(on) == Sent(MessageId("m-hi"), 7)
 
 
