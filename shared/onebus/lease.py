@@ -34,6 +34,7 @@ LOOK_S = 0.5
 STEP_S = 0.3
 PAUSE_S = 0.05
 AT_ONCE = 32
+"""So many claims are written side by side."""
 LEFT_S = 3.0
 """A claim that is free for so long is taken by anybody, whatever their share."""
 SETTLE_S = 10.0
@@ -192,9 +193,8 @@ class Lease:
             return False
         ours, free = self._takeable()
         chosen, more = self._choose(free)
-        wanted = [*ours, *chosen]
-        for first in range(0, len(wanted), AT_ONCE):
-            await asyncio.gather(*map(self._take, wanted[first : first + AT_ONCE]))
+        turns = asyncio.Semaphore(AT_ONCE)
+        await asyncio.gather(*(self._take(claim, turns) for claim in (*ours, *chosen)))
         return more
 
     def _takeable(self) -> tuple[list[Claim], list[Claim]]:
@@ -248,7 +248,11 @@ class Lease:
             return shares.LEAST_STEP
         return shares.step(fair) if len(self._replicas) == 1 else fair
 
-    async def _take(self, claim: Claim) -> None:
+    async def _take(self, claim: Claim, turns: asyncio.Semaphore) -> None:
+        async with turns:  # who gets no answer holds up none of the others
+            await self._write(claim)
+
+    async def _write(self, claim: Claim) -> None:
         if not self._ours(claim) and not self._free(claim):  # changed since it was chosen
             return
         value, entry = self.session.encode(), claim.entry

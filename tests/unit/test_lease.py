@@ -2,11 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
 import pytest
+from tests.fakes.lease_process import KEY, processes
 from tests.fakes.outage import eventually, outage
 
 from onebus import lease as lease_module
@@ -15,89 +13,7 @@ from onebus.bucket import Bucket, Entry
 from onebus.bus import Bus
 from onebus.embedded import EmbeddedNats
 from onebus.errors import BusUnavailable
-from onebus.lease import Lease, Sessions
 from onebus.renewal import OWNED_S, TAKEOVER_S, boot_time_s
-
-KEY = "account.t.one"
-
-
-class Process:
-    """What one process has: a connection, its view of the sessions, a lease."""
-
-    def __init__(self, bus: Bus, keys: Sequence[str], exclusive: str = "") -> None:
-        self.bus = bus
-        self.sessions = Sessions(bus)
-        self.lease = Lease(bus, "t", self.sessions, keys, exclusive=exclusive)
-        self.own = self.lease._own
-        self.working: dict[str, asyncio.Event] = {}
-        self.started = 0
-        self.busy = False
-        self.events: list[str] = []
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def run(self, *keys: str) -> None:
-        self._tasks = [
-            asyncio.ensure_future(self.sessions.run()),
-            asyncio.ensure_future(self.lease.run("account.t")),
-        ]
-        for key in keys:
-            self.working[key] = asyncio.Event()
-            hold = self.lease.hold(key, self._work(key), self._leave)
-            self._tasks.append(asyncio.ensure_future(hold))
-
-    def _work(self, key: str) -> Callable[[], Coroutine[Any, Any, None]]:
-        async def work() -> None:
-            assert self.lease.owned(key)
-            self.started += 1
-            self.working[key].set()
-            try:
-                await asyncio.Event().wait()
-            finally:
-                await asyncio.sleep(0.05)
-                self.events.append(f"ended {key}")
-                self.working[key].clear()
-
-        return work
-
-    async def _leave(self) -> bool:
-        self.events.append("busy" if self.busy else "left")
-        return not self.busy
-
-    def held(self, keys: Sequence[str]) -> int:
-        return sum(self.lease.owned(key) for key in keys)
-
-    async def kill(self) -> None:
-        """Everything stops where it is; nothing is given back."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
-
-    def check(self) -> None:
-        for task in self._tasks:
-            if task.done():
-                task.result()
-
-    async def owns(self, timeout_s: float = 12, key: str = KEY) -> None:
-        await asyncio.wait_for(self.working[key].wait(), timeout_s)
-
-
-@asynccontextmanager
-async def processes(
-    nats: EmbeddedNats, *names: str, keys: Sequence[str] = (KEY,), exclusive: str = ""
-) -> AsyncIterator[list[Process]]:
-    async with AsyncExitStack() as stack:
-        made = []
-        for name in names:
-            bus = await stack.enter_async_context(Bus(nats.options(), name))
-            await bus.wait_ready(5)
-            made.append(Process(bus, keys, exclusive))
-        try:
-            yield made
-        finally:
-            for process in made:
-                process.check()
-                await process.kill()
 
 
 async def test_a_claim_has_one_owner_and_a_clean_stop_hands_over_at_once(
@@ -125,6 +41,29 @@ async def test_many_claims_and_two_processes_each_claim_once(nats: EmbeddedNats,
         await eventually(lambda: all(a.lease.owned(k) != b.lease.owned(k) for k in keys), 5)
         await a.lease.release()
         await eventually(lambda: all(b.working[k].is_set() for k in keys), 2)
+
+
+async def test_a_write_that_gets_no_answer_holds_up_no_other_claim(
+    nats: EmbeddedNats, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the node that had it dies: it is waited for, and the others are not behind it."""
+    keys = [f"account.t.{number}" for number in range(3 * lease_module.AT_ONCE)]
+    monkeypatch.setattr("onebus.shares.LEAST_STEP", len(keys))
+    async with processes(nats, "a", keys=keys) as (a,):
+        create, held_up = a.lease._bucket.create, asyncio.Event()
+        first: list[str] = []
+
+        async def unanswered(key: str, value: bytes) -> int:
+            if not first:
+                first.append(key)
+                await held_up.wait()
+            return await create(key, value)
+
+        monkeypatch.setattr(a.lease._bucket, "create", unanswered)
+        a.run(*keys)
+        await eventually(lambda: a.held(keys) == len(keys) - 1)
+        held_up.set()
+        await eventually(lambda: a.held(keys) == len(keys))
 
 
 async def test_a_killed_owner_is_replaced_when_its_session_is_gone_and_not_before(
@@ -281,7 +220,7 @@ async def test_a_claim_won_while_stopping_is_given_back(nats: EmbeddedNats, bus:
         a.run()
         await eventually(lambda: a.own._revision > 0)
         a.lease._stopping = True
-        await a.lease._take(a.lease._claims[KEY])
+        await a.lease._write(a.lease._claims[KEY])
         assert not a.lease.owned(KEY)
         entry = await Bucket(bus, "claims").get(KEY)
         assert entry
