@@ -7,7 +7,7 @@ refused here, before a role sees them.
 import ipaddress
 import logging
 import os
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from typing import cast
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from msgspec import Struct
 from onebus.codec import encode
 from onebus.errors import InternalError, Misconfigured, OnebusError
 from onebus.keepalive import watch_peer
-from onebus.service import guarded
+from onebus.service import Handler, guarded
 
 logger = logging.getLogger(__name__)
 protocol_logger = logging.getLogger(f"{__name__}.protocol")
@@ -32,15 +32,21 @@ PROBES = ("/healthz", "/readyz")
 """Asked by whoever runs us, by address: they answer under any name, as they reveal nothing."""
 NAMES_KEPT = 64
 """Values of Host whose verdict is remembered."""
+PATHS_KEPT = 1024
+LONGEST_PATH = 256
+"""Paths of which it is remembered who answers them directly."""
 FOREIGN_SITES = ("cross-site", "same-site")
 """Same-site is another port of this machine, or another name of the domain: not our pages."""
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Origins = Callable[[web.Request], Collection[str]]
 
 
 def _no_origins(_: web.Request) -> Collection[str]:
     return ()
+
+
+def _nothing_direct(_: str) -> Handler | None:
+    return None
 
 
 class ListenOptions(Struct, frozen=True):
@@ -90,9 +96,11 @@ class Listener:
         options: ListenOptions,
         routes: Iterable[web.AbstractRouteDef],
         origins: Origins = _no_origins,
+        direct: Callable[[str], Handler | None] = _nothing_direct,
     ) -> None:
         self._options = options
         self._origins = origins
+        self._direct = lru_cache(PATHS_KEPT)(direct)
         self._paused = False
         self._known_name = lru_cache(NAMES_KEPT)(self._is_known_name)
         app = web.Application(client_max_size=MAX_BODY_BYTES)
@@ -149,35 +157,33 @@ class Listener:
 
         async def handle(base: web.BaseRequest) -> web.StreamResponse:
             request = cast("web.Request", base)  # as the application makes it
-            response = await self._answer_faults(request, inside)
-            if not response.prepared:  # a refusal of ours never gets to where the others are told
+            try:
+                response = self._refused(request)
+                if response is None:
+                    handler = self._handler(request) or inside
+                    response = await guarded(_read(request, handler), request)
+            except (web.HTTPException, OnebusError) as error:
+                response = _told(error)
+            # A refusal of ours never gets to where the application would tell the browser.
+            if not response.prepared and "Origin" in request.headers:
                 await self._let_page_read(request, response)
             return response
 
         server.request_handler = handle
 
-    async def _answer_faults(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Every refusal has a text; a fault of ours is logged and says nothing about itself."""
+    def _handler(self, request: web.Request) -> Handler | None:
+        """Who answers this path without a look at the routes, which takes longer than answering."""
+        path = request.raw_path
+        if len(path) > LONGEST_PATH or "Expect" in request.headers:  # the application says to go on
+            return None
+        return self._direct(path)
+
+    def _refused(self, request: web.Request) -> web.StreamResponse | None:
+        """What a request gets when we stop, or if a page of somebody else may have made it."""
         if self._paused:
             response = json_error(503, "onebus is stopping", headers={"Retry-After": RETRY_AFTER_S})
             response.force_close()
             return response
-        try:
-            if refused := self._refused(request):
-                return refused
-            return await guarded(_read(request, handler), f"{request.method} {request.path}")
-        except web.HTTPException as refusal:
-            if refusal.status < 400 or refusal.content_type == "application/json":
-                raise
-            reason = refusal.text or refusal.reason
-            return json_error(refusal.status, reason, headers=_kept(refusal))
-        except InternalError as error:
-            return json_error(500, error.text)
-        except OnebusError as error:
-            return json_error(503, str(error), headers={"Retry-After": RETRY_AFTER_S})
-
-    def _refused(self, request: web.Request) -> web.Response | None:
-        """What a request gets that a page of somebody else may have made; None for all others."""
         headers = request.headers
         name, origin = headers.get("Host", ""), headers.get("Origin")
         if not self._known_name(name) and request.path not in PROBES:
@@ -229,6 +235,17 @@ async def _read(request: web.Request, handler: Handler) -> web.StreamResponse:
         if isinstance(error, ConnectionError) and request.transport is not None:
             raise  # the peer is still there: it was another connection
         raise web.HTTPBadRequest(text="the body could not be read") from error
+
+
+def _told(error: web.HTTPException | OnebusError) -> web.StreamResponse:
+    """Every refusal has a text; a fault of ours says nothing about itself."""
+    if isinstance(error, InternalError):
+        return json_error(500, error.text)
+    if isinstance(error, OnebusError):
+        return json_error(503, str(error), headers={"Retry-After": RETRY_AFTER_S})
+    if error.status < 400 or error.content_type == "application/json":
+        raise error
+    return json_error(error.status, error.text or error.reason, headers=_kept(error))
 
 
 def _reason(error: OSError) -> str:

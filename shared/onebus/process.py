@@ -35,7 +35,7 @@ from onebus.listener import Listener, ListenOptions
 from onebus.logging import keep_secret, keep_secrets_of
 from onebus.media import MediaPart
 from onebus.secret_key import kept_key
-from onebus.service import Role, run_roles
+from onebus.service import Handler, Role, run_roles
 from onebus.settings import BusSettings, Settings, bus_urls
 from onebus.setup import Storage, set_up
 
@@ -274,7 +274,11 @@ def _listener(settings: Settings, roles: Sequence[Role]) -> Listener:
     def origins(request: web.Request) -> set[str]:
         return {origin for role in roles for origin in role.origins(request)}
 
-    return Listener(options, [route for role in roles for route in role.routes()], origins)
+    def direct(path: str) -> Handler | None:
+        return next(filter(None, (role.direct(path) for role in roles)), None)
+
+    routes = [route for role in roles for route in role.routes()]
+    return Listener(options, routes, origins, direct)
 
 
 async def _serve(settings: Settings, roles: Sequence[Role], listener: Listener) -> None:

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
 from aiohttp import web
 
@@ -23,6 +23,7 @@ DRAIN_S = 10.0
 LAST_S = 1.0
 """What is drained last has at least so long, however long the others took."""
 T = TypeVar("T")
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Role:
@@ -34,6 +35,13 @@ class Role:
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         """What it serves on the process's listener."""
         return ()
+
+    def direct(self, path: str) -> Handler | None:  # noqa: ARG002
+        """Who answers requests for exactly this path, whatever the routes say; None: they say.
+
+        Asked once: the answer is remembered.
+        """
+        return None
 
     def origins(self, request: web.Request) -> Collection[str]:  # noqa: ARG002
         """Origins whose pages may use what the request's path names, beside our own."""

@@ -5,6 +5,7 @@ Source: OneBot V11, communication/http.md. Order of refusals: account, token, me
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache, partial
 from typing import Any
 
 from aiohttp import web
@@ -14,19 +15,21 @@ from yarl import URL
 from frontends.onebot_v11.auth import refusal
 from frontends.onebot_v11.multipart import MULTIPART, UPLOADS, read_multipart
 from frontends.onebot_v11.params import KEY
-from frontends.onebot_v11.retcode import UnknownAction, encode_answer, failed
+from frontends.onebot_v11.retcode import Answer, UnknownAction, encode_answer, failed
 from frontends.onebot_v11.session import Session, Sessions
 from onebus.codec import CodecError, decode_any
 from onebus.errors import BadParams, OnebusError
 from onebus.ids import Account, AccountId, Platform
 from onebus.listener import json_error
-from onebus.service import Role
+from onebus.service import Handler, Role
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MAX_PARAMS = 1000
 KEY_HEADER = "Idempotency-Key"
+HOSTS_KEPT = 64
 _HOST = re.compile(r"[A-Za-z0-9.\-\[\]:_]{1,255}")
+_USUAL = re.compile(r"/([\w.-]+)/([\w.-]+)/onebot/v11/([a-z]+_[a-z_]+)", re.ASCII)
 
 
 class _Refused(Exception):
@@ -55,57 +58,68 @@ class Http(Role):
         path = "/{platform}/{account}/onebot/v11/{action}"
         return [web.route("*", path, self._handle), web.route("*", f"{path}/", self._handle)]
 
+    def direct(self, path: str) -> Handler | None:
+        """The usual form of a path: plain names, and an action with `_` in it, as nearly all."""
+        if (found := _USUAL.fullmatch(path)) is None:
+            return None
+        session = self._sessions.get(Account(Platform(found[1]), AccountId(found[2])))
+        if session is None or not session.config.use_http:
+            return None
+        return partial(self._serve, session, found[3])
+
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        session = session_of(self._sessions, request)
+        session = _session_of(self._sessions, request)
         if session is None or not session.config.use_http:
             return no_account(request)
+        return await self._serve(session, request.match_info["action"], request)
+
+    async def _serve(self, session: Session, action: str, request: web.Request) -> web.Response:
         if refused := refusal(request, session.config.access_token, self._sessions.throttle):
             return refused
         if request.method not in ("GET", "POST"):
             text = f"{request.method} is not offered; use GET or POST"
             return json_error(405, text, headers={"Allow": "GET, POST"})
-        action = request.match_info["action"]
         try:
             name, _ = session.form_of(action)
         except UnknownAction as error:
-            body = encode_answer(failed(error))
-            return web.Response(status=404, body=body, content_type=JSON)
+            return _answered(failed(error), 404)
         try:
             params = await _params(request, session, name)
         except _Refused as error:
             return error.response
         except OnebusError as error:
-            return web.Response(body=encode_answer(failed(error)), content_type=JSON)
+            return _answered(failed(error))
         if not _take_key(request, params.values):
             text = f"the header {KEY_HEADER} and `{KEY}` are not the same key"
-            return web.Response(body=encode_answer(failed(BadParams(text))), content_type=JSON)
-        answer = await session.execute(action, params.values, as_text=params.as_text)
-        return web.Response(body=encode_answer(answer), content_type=JSON)
+            return _answered(failed(BadParams(text)))
+        reached = _reached(session, request)
+        return _answered(await reached.execute(action, params.values, as_text=params.as_text))
 
 
-class HttpFirst(Http):
-    """The same for names with `_` in them, as nearly all have: no other path is tried for them.
-
-    It goes before everything else; no other path of a transport is such a name.
-    """
-
-    def routes(self) -> Iterable[web.AbstractRouteDef]:
-        """Without a slash at the end."""
-        path = "/{platform}/{account}/onebot/v11/{action:[^/{}]*_[^/{}]*}"
-        return [web.route("*", path, self._handle)]
+def _answered(answer: Answer, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=encode_answer(answer), content_type=JSON)
 
 
 def session_of(sessions: Sessions, request: web.Request) -> Session | None:
-    """The session that a request's path names."""
+    """The session that a request's path names, for a bot that reaches us as this one does."""
+    session = _session_of(sessions, request)
+    return _reached(session, request) if session else None
+
+
+def _session_of(sessions: Sessions, request: web.Request) -> Session | None:
     found = request.match_info
-    session = sessions.get(Account(Platform(found["platform"]), AccountId(found["account"])))
-    return session.at(session.media.public_url or _base_url(request)) if session else None
+    return sessions.get(Account(Platform(found["platform"]), AccountId(found["account"])))
 
 
-def _base_url(request: web.Request) -> str:
-    """Where the bot came to; nothing for a name that is none, or too long to be sent along."""
+def _reached(session: Session, request: web.Request) -> Session:
     host = request.headers.get("Host", "")
-    return f"{request.scheme}://{host}" if _HOST.fullmatch(host) else ""
+    return session.at(session.media.public_url or _base_url(request.scheme, host))
+
+
+@lru_cache(HOSTS_KEPT)
+def _base_url(scheme: str, host: str) -> str:
+    """Where the bot came to; nothing for a name that is none, or too long to be sent along."""
+    return f"{scheme}://{host}" if _HOST.fullmatch(host) else ""
 
 
 def no_account(request: web.Request) -> web.Response:
@@ -120,7 +134,9 @@ def no_account(request: web.Request) -> web.Response:
 
 def _take_key(request: web.Request, values: dict[str, Any]) -> bool:
     """Make a parameter of the header; False when it says something else than the parameters."""
-    given = request.headers.getall(KEY_HEADER, [])
+    if KEY_HEADER not in request.headers:
+        return True
+    given = request.headers.getall(KEY_HEADER)
     if given and values.get(KEY) in (None, ""):
         values[KEY] = given[0]
     return all(key == values[KEY] for key in given)

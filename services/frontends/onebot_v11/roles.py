@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from frontends.onebot_v11.config import Config
-from frontends.onebot_v11.http import Http, HttpFirst
+from frontends.onebot_v11.http import Http
 from frontends.onebot_v11.http_post import HttpPost
 from frontends.onebot_v11.media_proxy import MediaProxy
 from frontends.onebot_v11.push import MakePusher, Push
@@ -39,12 +39,11 @@ def roles(kit: FrontendKit, configs: Mapping[Account, Config], names: Sequence[s
         for target in targets(account, config):
             keep_secrets_of(target)
     sessions = Sessions(kit.bus, kit.directory, configs, kit.media)
-    first: list[Role] = [HttpFirst(sessions)] if "http" in names else []
     served = [make(sessions) for name, makes in _SERVED.items() if name in names for make in makes]
     makers = {
         role: make for name in _PUSHED if name in names for role, make in _PUSHED[name].items()
     }
-    return [sessions, *first, *served, *([Push(sessions, kit, makers)] if makers else [])]
+    return [sessions, *served, *([Push(sessions, kit, makers)] if makers else [])]
 
 
 def addresses(config: Config, base_url: str) -> list[tuple[str, str]]:
