@@ -6,7 +6,9 @@ tests/unit/test_client.py fails when a version of it has others.
 
 import asyncio
 import re
+from asyncio import StreamReader
 from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 from nats import errors
@@ -14,21 +16,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport, Transport
-from nats.protocol.parser import Parser
 
 Take = Callable[[Msg], None]
 
 _MESSAGE = re.compile(rb"MSG (\S+) (\d+) (?:(\S+) )?(\d+)\r\n")
-
-
-class _Parser(Parser):
-    """Reads what comes as nats-py does, but for messages that are taken directly and are whole."""
-
-    async def parse(self, data: bytes = b"") -> None:
-        if not self.buf:
-            data = self.nc.hand_over(data)
-        if data:
-            await super().parse(data)
 
 
 class BusClient(Client):
@@ -39,7 +30,6 @@ class BusClient(Client):
 
     def __init__(self) -> None:
         super().__init__()
-        self._ps = _Parser(self)
         self._takers: dict[int, Take] = {}
         self._write_is_due = False
 
@@ -66,7 +56,7 @@ class BusClient(Client):
         if not self.is_connected:
             raise errors.OutboundBufferLimitError
         if headers:
-            block = _header_block(headers)
+            block = _header_block(*headers.items())
             head = f"HPUB {subject} {reply} {len(block)} {len(block) + len(body)}"
         else:
             block = b""
@@ -82,6 +72,18 @@ class BusClient(Client):
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self._takers.pop(sid, None)
         super()._remove_sub(sid, max_msgs)
+
+    async def _read_loop(self) -> None:
+        reader = getattr(self._transport, "_io_reader", None)
+        if isinstance(reader, StreamReader):
+            reader.feed_data = partial(self._on_data, reader)  # type: ignore[method-assign]
+        await super()._read_loop()
+
+    def _on_data(self, reader: StreamReader, data: bytes) -> None:
+        """What has come, unless something before it has still to be read."""
+        rest = data if reader._buffer or self._ps.buf else self.hand_over(data)  # type: ignore[attr-defined]  # noqa: SLF001
+        if rest:
+            StreamReader.feed_data(reader, rest)
 
     def hand_over(self, data: bytes) -> bytes:
         """Give away the whole messages that data begins with, to who takes them directly.
@@ -117,13 +119,14 @@ class BusClient(Client):
 
     def _flush_soon(self) -> None:
         """At the end of this turn of the loop; of another transport nats-py's flusher is woken."""
+        if self._write_is_due:
+            return
         loop = asyncio.get_running_loop()
-        if type(self._transport) is not TcpTransport:
-            if self._flush_queue is not None and self._flush_queue.empty():
-                self._flush_queue.put_nowait(loop.create_future())
-        elif not self._write_is_due:
+        if type(self._transport) is TcpTransport:
             self._write_is_due = True
             loop.call_soon(self._write)
+        elif self._flush_queue is not None and self._flush_queue.empty():
+            self._flush_queue.put_nowait(loop.create_future())
 
     def _write(self) -> None:
         """What is not written because the connection is gone, the next one begins with."""
@@ -142,9 +145,13 @@ def _is_open(transport: Transport) -> bool:
     return writer is not None and not writer.is_closing()
 
 
-def _header_block(headers: Mapping[str, str]) -> bytes:
-    """Headers as they are sent. Raises BadHeaderError for a line break in one."""
-    lines = "".join([f"{key}: {value}\r\n" for key, value in headers.items()])
+@lru_cache(64)
+def _header_block(*headers: tuple[str, str]) -> bytes:
+    """Headers as they are sent; most messages have the same. Raises BadHeaderError.
+
+    A line break in one would begin another.
+    """
+    lines = "".join([f"{key}: {value}\r\n" for key, value in headers])
     if len(lines.splitlines()) != len(headers):
         raise errors.BadHeaderError(lines)
     return f"NATS/1.0\r\n{lines}\r\n".encode()

@@ -26,6 +26,7 @@ READ = {
     "_send_command": "f512691c7d190c62",
     "_build_message": "86fce4ec8e15cb60",
     "parse": "defd587457c1be33",
+    "_read_loop": "0de1d1e72d0e3dc8",
     "_process_headers": "7445574083b2d6fd",
 }
 """Hashes of what was read when `onebus.client` was written."""
@@ -166,7 +167,9 @@ async def test_nothing_is_written_to_a_connection_that_was_cut(bus: Bus) -> None
     assert (await bus.api("INFO"))["streams"] >= 0
 
 
-async def test_messages_are_the_same_however_they_are_cut() -> None:
+@pytest.mark.parametrize("reads", [True, False])
+async def test_messages_are_the_same_however_they_are_cut(*, reads: bool) -> None:
+    """Whether or not the read loop gets to read in between."""
     client, taken = BusClient(), list[Msg]()
     client._takers[7] = taken.append
     pieces = [
@@ -181,8 +184,11 @@ async def test_messages_are_the_same_however_they_are_cut() -> None:
     data = b"".join(pieces)
     for cut in range(len(data)):
         taken.clear()
+        reader = asyncio.StreamReader()
         for part in (data[:cut], data[cut:]):
-            await client._ps.parse(part)
+            client._on_data(reader, part)
+            if reads or part is not data[:cut]:
+                await client._ps.parse(await _read(reader))
         assert [(m.subject, m.reply, m.data, m.headers) for m in taken] == [
             ("a.b", "back.1", b"first", None),
             ("c", "", b"", None),
@@ -191,3 +197,8 @@ async def test_messages_are_the_same_however_they_are_cut() -> None:
             ("f", "back.3", b"!", None),
         ]
         assert not client._ps.buf
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    """All that is waiting there, if anything is."""
+    return await reader.read(1 << 16) if reader._buffer else b""  # type: ignore[attr-defined]
