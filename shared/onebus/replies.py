@@ -58,6 +58,10 @@ class Replies:
         try:
             self._client.send(subject, body, f"{self._inbox}.{number}", headers)
             return await reply
+        except asyncio.CancelledError:
+            if reply.done() and not reply.cancelled():
+                reply.exception()  # it came with the cancellation: nobody else reads it
+            raise
         finally:
             del self._waiting[number]
 

@@ -1,6 +1,7 @@
 """A connection that survives what NATS and nats-py do to it; each test is one known trap."""
 
 import asyncio
+import gc
 import logging
 import time
 from typing import Any
@@ -293,3 +294,23 @@ async def test_one_timer_looks_after_all_questions_while_there_are_any(bus: Bus)
             await asyncio.sleep(0.01)
     with pytest.raises(BusTimeout):
         await bus.request("silent", b"", 0.01)
+
+
+async def test_a_failure_that_comes_with_a_cancellation_is_no_left_over(bus: Bus) -> None:
+    left_over: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: left_over.append(context))
+
+    async def silence(_: Msg) -> None:
+        pass
+
+    await bus.subscribe("silent", silence)
+    asking = asyncio.ensure_future(bus.request("silent", b"", 60))
+    await eventually(lambda: bool(pending(bus)))
+    bus._replies.lost()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    del asking
+    gc.collect()
+    assert not left_over
