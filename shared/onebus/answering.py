@@ -13,12 +13,12 @@ from typing import Any
 from msgspec import Raw, Struct
 from nats.aio.msg import Msg
 
-from onebus import deadline
 from onebus.action import Action, GetMedia, Request, Response, action_name
 from onebus.bus import Bus, TooLarge
 from onebus.caller import DEADLINE_S
 from onebus.codec import CodecError, check_version, decode, encode
 from onebus.connector import Connector
+from onebus.deadline import Watch
 from onebus.errors import (
     ActionError,
     BadParams,
@@ -71,6 +71,7 @@ class Answering:
         self._connector = connector
         self._kit = kit
         self._lanes = Lanes()
+        self._watch = Watch()
         self._once = Once(bus, kit.account)
         self._in_flight = InFlight()
 
@@ -184,7 +185,7 @@ class Answering:
     async def _within(self, left_s: float, action: Action[Any]) -> Raw:
         """What the connector answers; a file that was had before comes from the store."""
         try:
-            with deadline.within(left_s):
+            with self._watch.within(left_s):
                 if isinstance(action, GetMedia):
                     return Raw(encode(await self._kit.media.get(action)))
                 return Raw(encode(await getattr(self._connector, action_name(action))(action)))
