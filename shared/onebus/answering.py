@@ -89,7 +89,7 @@ class Answering:
         work = self._answer(message) if self.open else self._reply(message, not_owner())
         try:
             group.create_task(work)
-        except RuntimeError:  # it is ending; raised here it would end the read loop, too
+        except RuntimeError:  # it is ending; raised here it would cost the connection
             work.close()
 
     @contextlib.asynccontextmanager

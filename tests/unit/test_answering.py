@@ -24,7 +24,7 @@ async def on(nats: EmbeddedNats, bus: Bus) -> AsyncIterator[Stage]:
 
 
 async def test_a_request_that_comes_while_its_group_is_ending_harms_nobody(on: Stage) -> None:
-    """The read loop, which hands it over, goes on: others need it."""
+    """What reads the connection, and hands it over, goes on: others need it."""
     bus = (await on.replica()).bus
     await eventually(lambda: on.directory.online(ACCOUNT), 10)
     client = bus._client
