@@ -1,6 +1,6 @@
 """nats-py's client with three short cuts, for what an action's time goes into; see docs/adr/0032.
 
-It overrides three methods that nats-py does not promise and stands for a fourth;
+It overrides four methods that nats-py does not promise and stands for a fifth;
 tests/unit/test_client.py fails when a version of it has others.
 """
 
