@@ -42,7 +42,7 @@ async def _get_login_info(call: Call) -> Fields:
 
 async def _get_stranger_info(call: Call) -> Fields:
     user = await call.ask(act.GetUser(await call.user(), call.fresh()))
-    return result.stranger_info(user, (await call.numbers([user])).users[user.id])
+    return result.stranger_info(user, await call.number(user.id))
 
 
 async def _get_friend_list(call: Call) -> list[Fields]:

@@ -1,7 +1,7 @@
 """One call of an action: its parameters in the account's own terms, and the way to its owner."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from frontends.onebot_v11.cq import RawSegment
@@ -84,9 +84,9 @@ class Call:
         self.notes: list[str] = []
         self.stage: Literal["unsent", "asking", "done"] = "unsent"
 
-    async def identity(self) -> "Identity":
+    def identity(self) -> Coroutine[Any, Any, "Identity"]:
         """Who the account is. Raises AccountOffline or BusError."""
-        return await self.session.identity()
+        return self.session.identity()
 
     async def ask(self, action: Action[R]) -> R:
         """Let the account's owner do it. Raises ActionError or BusError."""
@@ -179,6 +179,10 @@ class Call:
             self.session.config.post_message_format,
             links=self.session.links(identity.record),
         )
+
+    async def number(self, user: UserId) -> int:
+        """The number of a user."""
+        return await (await self.identity()).lookup.number(user)
 
     async def numbers(self, users: Iterable[User], *groups: ChatId) -> Numbers:
         """The numbers of these users and groups."""

@@ -43,6 +43,10 @@ class Lookup:
         self._ids = ids
         self._log = log
 
+    async def number(self, user: UserId) -> int:
+        """The number of one user."""
+        return await self._ids.number(self._scope, "user", user)
+
     async def numbers(self, wanted: References) -> Numbers:
         """Numbers for native ids; a message that the log does not have is left out."""
         users = await self._ids.numbers(self._scope, "user", wanted.users)

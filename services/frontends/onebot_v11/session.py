@@ -139,8 +139,9 @@ class Session:
     async def _run_in_turn(self, name: str, call: Call, lane: object, ends_at_s: float) -> Answer:
         """Raises RateLimited."""
         try:
-            async with self._shared.underway.until(ends_at_s), self._lanes.turn(lane):
-                return await self.run(name, call)
+            with self._shared.underway.until(ends_at_s):
+                async with self._lanes.join(lane):
+                    return await self.run(name, call)
         except TimeoutError:
             return failed(call.out_of_time())
 
