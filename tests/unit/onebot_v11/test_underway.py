@@ -43,3 +43,23 @@ async def test_all_time_can_be_over_at_once_and_again() -> None:
     underway.give_up()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(call, 10)
+
+
+async def test_each_ends_in_its_own_time() -> None:
+    underway, loop = Underway(), asyncio.get_running_loop()
+    ended: list[float] = []
+
+    async def one(seconds: float) -> None:
+        try:
+            await never(underway, seconds, asyncio.Event())
+        except TimeoutError:
+            ended.append(seconds)
+
+    began_at_s = loop.time()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*map(one, (0.2, 0.05, 0.1)))
+    assert ended == [0.05, 0.1, 0.2]
+    assert loop.time() - began_at_s > 0.19
+    async with asyncio.timeout(10):  # and nothing is left in the way of the next
+        await one(0.01)
+    assert ended[-1] == 0.01
