@@ -8,7 +8,8 @@ message may hold megabytes of base64.
 from collections.abc import Iterator, Sequence
 from typing import Any, TypedDict
 
-_OPENING = "[CQ:"
+OPENING = "[CQ:"
+"""How a code begins: a text without it is text alone."""
 
 
 class RawSegment(TypedDict):
@@ -69,20 +70,20 @@ def _pieces(text: str) -> Iterator[str | RawSegment]:
     """Plain texts and codes in order; `closing` only moves forward, so nothing is read twice."""
     rest = 0
     closing = -1
-    opening = text.find(_OPENING)
+    opening = text.find(OPENING)
     while opening >= 0:
         if closing < opening:
             closing = text.find("]", opening)
         if closing < 0:
             break
-        name, params = _inside(text, opening + len(_OPENING), closing)
+        name, params = _inside(text, opening + len(OPENING), closing)
         if not name:
-            opening = text.find(_OPENING, opening + len(_OPENING))
+            opening = text.find(OPENING, opening + len(OPENING))
             continue
         yield unescape(text[rest:opening])
         yield _piece(name, _params(params))
         rest = closing + 1
-        opening = text.find(_OPENING, rest)
+        opening = text.find(OPENING, rest)
     yield unescape(text[rest:])
 
 

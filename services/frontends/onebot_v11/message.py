@@ -5,7 +5,7 @@ Source: https://github.com/botuniverse/onebot-11/tree/master/api#参数 and `mes
 
 from typing import Any
 
-from frontends.onebot_v11.cq import RawSegment, parse_cq
+from frontends.onebot_v11.cq import OPENING, RawSegment, parse_cq, unescape
 from onebus.codec import CodecError, decode_any, encode
 from onebus.errors import BadParams
 
@@ -49,7 +49,7 @@ class _Counted:
 
     def check_codes(self, text: str) -> None:
         """Raises BadParams before a text with too many codes is parsed, which costs memory."""
-        self._check(self.segments + text.count("[CQ:"))
+        self._check(self.segments + text.count(OPENING))
 
     def add_segments(self, count: int) -> None:
         """Raises BadParams beyond MAX_SEGMENTS; asked before segments are looked at."""
@@ -72,6 +72,9 @@ class _Counted:
 def _read(value: object, counted: _Counted, where: str, depth: int) -> list[RawSegment]:
     """Any form of message → segments, empty texts dropped. `depth` counts the nodes around it."""
     if isinstance(value, str):
+        if OPENING not in value:  # as in most messages
+            counted.add_segments(1)
+            return [{"type": "text", "data": {"text": unescape(value)}}] if value else []
         counted.check_codes(value)
         items: list[Any] = [*parse_cq(value)]
     elif isinstance(value, dict | list):
