@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from frontends.onebot_v11.cq import RawSegment
-from frontends.onebot_v11.from_onebot import from_onebot_message, wire_ids
+from frontends.onebot_v11.from_onebot import from_onebot_message, only_text, wire_ids
 from frontends.onebot_v11.lookup import StoredMessage
 from frontends.onebot_v11.params import KEY, read_bool, read_id, read_optional_id
 from frontends.onebot_v11.references import Numbers, References
@@ -157,6 +157,8 @@ class Call:
 
     async def segments(self, raw: Sequence[RawSegment], chat: Chat) -> Segments:
         """Segments as a bot wrote them, ready to be sent to this chat. Raises BadParams."""
+        if text := only_text(raw):
+            return text
         natives = await (await self.identity()).lookup.natives(wire_ids(raw), chat)
         translated = from_onebot_message(raw, natives)
         self.notes += translated.notes

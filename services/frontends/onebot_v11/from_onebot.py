@@ -41,6 +41,13 @@ def wire_ids(raw: Sequence[RawSegment]) -> WireIds:
     return WireIds(*map(frozenset, found.values()))
 
 
+def only_text(raw: Sequence[RawSegment]) -> Segments | None:
+    """A message that is one text, as most are: no id is looked up. None for all others."""
+    if len(raw) == 1 and raw[0]["type"] == "text":
+        return (_text(raw[0]["data"]),)
+    return None
+
+
 def from_onebot_message(raw: Sequence[RawSegment], natives: Natives) -> Translated:
     """Segments as `read_message` gives them → the model's; nodes in a row are one forward.
 

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from frontends.onebot_v11.cq import parse_cq
 from frontends.onebot_v11.from_onebot import (
     _PLAIN,
     _WITH_IDS,
     from_onebot_message,
+    only_text,
     wire_ids,
 )
 from frontends.onebot_v11.message import MAX_DEPTH, MAX_NODES, MAX_SEGMENTS, read_message
@@ -104,3 +106,19 @@ def test_which_ids_a_message_holds() -> None:
     assert found.groups == {"4"}
     assert found.messages == {"-2", "7"}
     assert found.nodes == {"8"}
+
+
+@pytest.mark.parametrize(
+    "text", ["hello", "a &amp; b", "&#91;CQ:", "[CQ", "[cq:at,qq=1]", "\ud800", " "]
+)
+@pytest.mark.parametrize("escape", [True, False])
+def test_the_short_way_of_a_text_is_the_long_way(text: str, escape: bool) -> None:
+    raw = read_message(text, auto_escape=escape)
+    assert raw == read_message([{"type": "text", "data": {"text": raw[0]["data"]["text"]}}])
+    assert raw == (raw if escape else parse_cq(text))
+    assert only_text(raw) == from_onebot_message(raw, Natives()).segments
+
+
+def test_what_is_more_than_a_text_has_no_short_way() -> None:
+    for message in ("a[CQ:face,id=1]", "[CQ:at,qq=1]", [{"type": "reply", "data": {"id": "1"}}]):
+        assert only_text(read_message(message)) is None
