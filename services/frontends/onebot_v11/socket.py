@@ -11,16 +11,17 @@ from typing import Any, TypeAlias
 
 from aiohttp import WSCloseCode, WSMsgType
 from msgspec import UNSET, MsgspecError, Raw, Struct, UnsetType
+from msgspec.json import Decoder
 from msgspec.structs import replace
 
+from frontends.onebot_v11.crew import Crew
 from frontends.onebot_v11.forward import Forward
 from frontends.onebot_v11.outbound import Outbound
 from frontends.onebot_v11.pulse import Connection, Pulse
 from frontends.onebot_v11.retcode import Answer, echo_of, encode_answer, failed
 from frontends.onebot_v11.session import Session
-from onebus.codec import CodecError, check_containers, check_depth, decode
+from onebus.codec import CodecError, check_containers, check_depth
 from onebus.errors import BadParams, Stopping
-from onebus.inflight import InFlight
 from onebus.waiting import at_most
 
 logger = logging.getLogger(__name__)
@@ -45,10 +46,14 @@ class Carries(Struct, frozen=True):
 
 
 class _Request(Struct, frozen=True):
-    """A frame without its echo. Types are looked at later, so that the answer can have one."""
+    """A frame. Types are looked at later, so that the answer can have its echo."""
 
     action: Any = None
     params: Any = None
+    echo: Raw | UnsetType = UNSET
+
+
+_REQUEST = Decoder(_Request)
 
 
 class Socket:
@@ -71,8 +76,7 @@ class Socket:
         self._self_id = self_id
         self._outbound = outbound
         self._pulse = Pulse(connection, transport, str(session.account))
-        self._calls = asyncio.Semaphore(MAX_CALLS)
-        self._in_flight = InFlight()
+        self._calls = Crew(self._answer, MAX_CALLS)
         self._stopping = False
 
     @property
@@ -93,10 +97,10 @@ class Socket:
         self._stopping = True
         try:
             await asyncio.sleep(0)  # what was read already is begun
-            await self._in_flight.idle()
+            await self._calls.idle()
         finally:
             async with at_most(ANSWERED_S):
-                await self._in_flight.idle()
+                await self._calls.idle()
             await self._close(WSCloseCode.GOING_AWAY, b"onebus is stopping")
 
     async def run(
@@ -114,16 +118,23 @@ class Socket:
             await self._send(hello)
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(work) for work in self._background()]
-            async for message in self._connection:
-                self._pulse.heard()
-                if message.type in (WSMsgType.PING, WSMsgType.PONG):
-                    await self._on_control(message)
-                elif actions and message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    with self._pulse.deaf():
-                        await self._calls.acquire()
-                    (calls or group).create_task(self._answer(message.data))
+            try:
+                await self._read(calls or group, actions=actions)
+            finally:
+                self._calls.dismiss()
             for task in background:
                 task.cancel()
+
+    async def _read(self, group: asyncio.TaskGroup, *, actions: bool) -> None:
+        async for message in self._connection:
+            self._pulse.heard()
+            if actions and message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                if self._calls.full:
+                    with self._pulse.deaf():
+                        await self._calls.room()
+                self._calls.give(message.data, group)
+            elif message.type in (WSMsgType.PING, WSMsgType.PONG):
+                await self._on_control(message)
 
     def _background(self) -> Iterable[Any]:
         yield self._hang_up_when_silent()
@@ -172,38 +183,47 @@ class Socket:
             await self._send(self._session.heartbeat(self._self_id))
 
     async def _answer(self, frame: str | bytes) -> None:
-        try:
-            with self._in_flight.one():
-                await self._send(encode_answer(await self._execute(frame)))
-        finally:
-            self._calls.release()
+        await self._send(encode_answer(await self._execute(frame)))
 
     async def _execute(self, frame: str | bytes) -> Answer:
-        """The echo is taken first and by itself: nothing else in a frame may cost it."""
-        echo: Raw | UnsetType = UNSET
-        try:
-            body = _utf8(frame)
-            check_containers(body)
-            check_depth(body)
-            echo = echo_of(body)
-            request = decode(body, _Request)
-        except (CodecError, MsgspecError, UnicodeDecodeError) as error:
-            text = f"the frame is no JSON object with `action`, `params` and `echo`: {error}"
-            return failed(BadParams(text), echo)
-        if not isinstance(request.action, str):
-            return failed(BadParams("`action` must be a string"), echo)
+        request = _call_in(frame)
+        if isinstance(request, Answer):
+            return request
         if self._stopping:
-            return failed(Stopping("onebus is stopping: connect again"), echo)
+            return failed(Stopping("onebus is stopping: connect again"), request.echo)
         params = {} if request.params is None else request.params
         if not isinstance(params, dict):
-            return failed(BadParams("`params` must be an object"), echo)
+            return failed(BadParams("`params` must be an object"), request.echo)
         answer = await self._session.execute(request.action, params, as_text=False)
-        return replace(answer, echo=echo)
+        return answer if request.echo is UNSET else replace(answer, echo=request.echo)
 
     async def _send(self, frame: bytes) -> None:
         """Write a text frame; a connection that is gone is noticed by the reading side."""
         with contextlib.suppress(ConnectionError):
             await self._connection.send_frame(frame, WSMsgType.TEXT)
+
+
+def _call_in(frame: str | bytes) -> _Request | Answer:
+    """A frame → the call in it, or the answer to what is none.
+
+    What is wrong with anything else in a frame does not cost it its echo.
+    """
+    echo: Raw | UnsetType = UNSET
+    try:
+        body = _utf8(frame)
+        check_containers(body)
+        check_depth(body)
+        try:
+            request = _REQUEST.decode(body)
+        except MsgspecError:
+            echo = echo_of(body)
+            raise
+    except (CodecError, MsgspecError, UnicodeDecodeError) as error:
+        text = f"the frame is no JSON object with `action`, `params` and `echo`: {error}"
+        return failed(BadParams(text), echo)
+    if not isinstance(request.action, str):
+        return failed(BadParams("`action` must be a string"), request.echo)
+    return request
 
 
 def _utf8(frame: str | bytes) -> bytes:
