@@ -47,6 +47,10 @@ ATTEMPT_S = 1.0
 RETRY_S = 0.25
 LAG_S = 0.05
 PAGE = 500
+PAGES = 4
+"""Pages that are read at once. NATS sends each as quickly as it can, and more than is wanted: with
+one for each of a hundred bots that are behind, it cuts the connection as one that does not keep up.
+"""
 
 
 class Extent(Struct, frozen=True):
@@ -113,6 +117,7 @@ class Log:
         self._ask_leader = ask_leader
         self._prefix = f"{bus.prefix}."
         self.stream = f"{bus.prefix}_events"
+        self._pages = asyncio.Semaphore(PAGES)
         self.last_seen = 0
         self.dropped = 0
 
@@ -205,8 +210,10 @@ class Log:
         """
         while True:
             found: list[Stored] = []
-            handled = start - 1
-            async with self._reader([where], found.append, start=start, limit=limit) as reader:
+            async with (
+                self._pages,
+                self._reader([where], found.append, start=start, limit=limit) as reader,
+            ):
                 await reader.all_read()
                 handled = reader.handled
             if found:

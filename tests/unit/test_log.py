@@ -10,7 +10,8 @@ from onebus.codec import encode
 from onebus.errors import BusUnavailable
 from onebus.event import Chat, MessageBackfilled, MessageReceived, User, private_chat
 from onebus.ids import Account, AccountId, MessageId, Platform, UserId
-from onebus.log import Log, Stored
+from onebus.log import PAGES, Log, Stored
+from onebus.reader import Reader
 from onebus.segment import Text
 
 ACCOUNT = Account(Platform("sandbox"), AccountId("a.b*>"))
@@ -107,3 +108,27 @@ async def test_a_missing_log_says_what_to_do(bus: Bus) -> None:
     await bus.api(f"STREAM.DELETE.{Log(bus).stream}")
     with pytest.raises(BusUnavailable, match="onebus bus setup"):
         await Log(bus).append(message(1), timeout_s=0.5)
+
+
+async def test_few_pages_are_read_at_once(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, most = 0, 0
+
+    class Counted(Reader):
+        async def __aenter__(self) -> Reader:
+            nonlocal reading, most
+            reading += 1
+            most = max(most, reading)
+            return await super().__aenter__()
+
+        async def __aexit__(self, *error: object) -> None:
+            nonlocal reading
+            await super().__aexit__(*error)
+            reading -= 1
+
+    monkeypatch.setattr("onebus.log.Reader", Counted)
+    log = Log(bus)
+    sequences = [await log.append(message(number)) for number in range(3)]
+    where = subjects.events_of(ACCOUNT)
+    pages = await asyncio.gather(*(log.page(where, sequences[1]) for _ in range(5 * PAGES)))
+    assert all([stored.sequence for stored in page] == sequences[1:] for page in pages)
+    assert (most, reading) == (PAGES, 0)
