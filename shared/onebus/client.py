@@ -33,6 +33,13 @@ class BusClient(Client):
         self._takers: dict[int, Take] = {}
         self._write_is_due = False
 
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        """A server's headers, without nats-py's look at each character of each name."""
+        lines = raw.decode("utf-8", "replace").split("\r\n")
+        named = (line.partition(":") for line in lines)
+        return {name: value.strip() for name, colon, value in named if colon}
+
     async def subscribe_direct(self, subject: str, take: Take) -> Subscription:
         """Hand the messages of a subject over as they come; `take` must be quick and not raise.
 

@@ -17,6 +17,7 @@ from onebus.client import BusClient
 from onebus.embedded import EmbeddedNats
 
 READ = {
+    "_parse_header_lines": "8e92c73283770938",
     "_process_msg": "f193aaba389b4b6b",
     "_remove_sub": "ca5c2560435fe9de",
     "_flush_pending": "fb5d0720e55ac761",
@@ -40,6 +41,19 @@ def test_nats_py_is_what_was_read(name: str) -> None:
         f"nats-py has another {name}: read it, see that onebus.client still fits, "
         f"and write {digest!r} here"
     )
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"Nats-Expected-Last-Subject-Sequence: 0\r\n\r\n",
+        b"Nats-Last-Consumer: 1016\r\nNats-Last-Stream:1024\r\n\r\n",
+        b"Description: it is 10:30 \xe2\x82\xac\r\nEmpty:\r\nnothing\r\n\r\n",
+        b"\r\n",
+    ],
+)
+def test_headers_are_read_as_by_nats_py(raw: bytes) -> None:
+    assert BusClient._parse_header_lines(raw) == Client._parse_header_lines(raw)
 
 
 async def test_a_message_is_handed_over_while_it_is_read(bus: Bus) -> None:
