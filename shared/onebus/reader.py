@@ -1,16 +1,18 @@
 """The one reader of streams: the event log, and buckets that must be followed.
 
-An ephemeral push consumer without acks. Flow control and heartbeats are answered in the callback,
-in order with the data; the consumer is made anew at the last handled entry + 1 after a reconnect,
-a gap in its own sequence, or `SILENCE_S` without any frame. Frames of an earlier consumer arrive
-on another inbox and are not seen. (nats-py's ordered consumer starts again at sequence 1 when it
-is reset while idle; see docs/adr.)
+An ephemeral push consumer without acks. Frames are taken while they are read from the connection,
+flow control and heartbeats in order with the data. The consumer is made anew at the last handled
+entry + 1 after a reconnect, a gap in its own sequence, or `SILENCE_S` without any frame. Frames of
+an earlier consumer arrive on another inbox and are not seen. (nats-py's ordered consumer starts
+again at sequence 1 when it is reset while idle; see docs/adr.)
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from nats.aio.msg import Msg
@@ -18,7 +20,8 @@ from nats.nuid import NUID
 
 from onebus.backoff import Backoff
 from onebus.bus import NOT_FOUND_CODES, Bus, StoreRefused, StreamEntry
-from onebus.errors import BusError, BusTimeout
+from onebus.errors import BusError, BusTimeout, OnebusError
+from onebus.service import guarded_call
 from onebus.waiting import at_most
 
 logger = logging.getLogger(__name__)
@@ -119,6 +122,7 @@ class Reader:
 
     async def __aexit__(self, *error: Any) -> None:
         self._forget()
+        self._generation += 1  # nothing is taken any more
         self._task.cancel()
         await self._group.__aexit__(*error)
         # nats-py holds what has ended until Python looks for garbage: not what was read, too.
@@ -182,14 +186,8 @@ class Reader:
             await self._broken.wait()
             return
         self._generation += 1
-        generation, name, inbox = self._generation, _nuid.next().decode(), self._bus.inbox()
-
-        async def on_frame(message: Msg) -> None:
-            # Once broken, nothing counts as handled: new filters must not pass anything by.
-            if generation == self._generation and not self._broken.is_set():
-                await self._take(message)
-
-        subscription = await self._bus.subscribe(inbox, on_frame)
+        name, inbox = _nuid.next().decode(), self._bus.inbox()
+        subscription = await self._bus.subscribe_direct(inbox, self._taker())
         try:
             await self._create(name, inbox)
             while not self._broken.is_set():
@@ -202,6 +200,20 @@ class Reader:
             self._generation += 1
             await self._bus.unsubscribe(subscription)
             await self._delete(name)
+
+    def _taker(self) -> Callable[[Msg], None]:
+        """What takes the frames of the consumer that is about to be made, and of no other."""
+        generation, what = self._generation, f"an entry of {self._stream}"
+
+        def take(message: Msg) -> None:
+            # Once broken, nothing counts as handled: new filters must not pass anything by.
+            if generation == self._generation and not self._broken.is_set():
+                try:
+                    guarded_call(partial(self._take, message), what)
+                except OnebusError as error:  # it costs that entry alone
+                    logger.debug("%s was passed by: %s", what, error)
+
+        return take
 
     async def _create(self, name: str, inbox: str) -> None:
         """Make the consumer; what it finds waiting is the way to knowing when we caught up."""
@@ -262,11 +274,11 @@ class Reader:
             return False
         return True
 
-    async def _take(self, message: Msg) -> None:
+    def _take(self, message: Msg) -> None:
         self._last_frame = time.monotonic()
         headers = message.headers
         if headers and "Status" in headers and not message.reply.startswith("$JS.ACK"):
-            await self._answer_status(message, headers)
+            self._on_status(message, headers)
             return
         place = place_of(message.reply)
         if place is None or self._left == 0:
@@ -291,15 +303,18 @@ class Reader:
                 self.caught_up.set()
         self._check_caught_up()
 
-    async def _answer_status(self, message: Msg, headers: dict[str, str]) -> None:
-        if message.reply:  # flow control
-            await self._bus.publish(message.reply)
-        elif stalled := headers.get("Nats-Consumer-Stalled"):
-            await self._bus.publish(stalled)
+    def _on_status(self, message: Msg, headers: dict[str, str]) -> None:
+        if answer_to := message.reply or headers.get("Nats-Consumer-Stalled"):  # flow control
+            self._group.create_task(self._answer(answer_to))
         elif int(headers.get("Nats-Last-Consumer", "0")) != self._consumer_sequence:
             self._broken.set()  # the tail was lost
         else:
             self._on_heartbeat(int(headers.get("Nats-Last-Stream", "0")))
+
+    async def _answer(self, subject: str) -> None:
+        """Let NATS send more; without a connection the consumer is made anew anyway."""
+        with contextlib.suppress(BusError):
+            await self._bus.publish(subject)
 
     def _on_heartbeat(self, looked_until: int) -> None:
         """All frames arrived, and the consumer's own node has looked at entries up to here.

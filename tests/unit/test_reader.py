@@ -150,6 +150,28 @@ async def test_a_big_backlog_arrives_whole_and_in_order(bus: Bus) -> None:
     assert not lost.is_set()
 
 
+async def test_a_fault_with_one_entry_costs_that_entry_alone(
+    bus: Bus, caplog: pytest.LogCaptureFixture
+) -> None:
+    taken = Taken()
+
+    def take(entry: StreamEntry) -> None:
+        if entry.body == b"faulty":
+            raise ValueError
+        taken(entry)
+
+    async with Reader(bus, STREAM, [everything_of("a")], take, start=1) as reader:
+        await reader.all_read()
+        first = await store(bus, "a", 0, 2)
+        await store(bus, "a", 2, 1, body=b"faulty")
+        rest = await store(bus, "a", 3, 2)
+        await taken.until(4)
+        assert taken.sequences == first + rest
+        assert bus.connected
+    faults = [record for record in caplog.records if record.exc_info]
+    assert [record.message for record in faults] == [f"fault in an entry of {STREAM}"]
+
+
 async def test_a_slow_reader_is_not_cut_off_with_64_mib_waiting(bus: Bus) -> None:
     await fill(bus, "a", 90, 1 << 20)
     taken = Taken()
