@@ -19,7 +19,9 @@ from nats.aio.transport import TcpTransport, Transport
 
 Take = Callable[[Msg], None]
 
-_MESSAGE = re.compile(rb"MSG (\S+) (\d+) (?:(\S+) )?(\d+)\r\n")
+_MESSAGE = re.compile(rb"MSG (\S+) (\d+) (?:(\S+) )?()(\d+)\r\n")
+_WITH_HEADERS = re.compile(rb"HMSG (\S+) (\d+) (?:(\S+) )?(\d+) (\d+)\r\n")
+_NO_STATUS = b"NATS/1.0\r\n"
 
 
 class BusClient(Client):
@@ -98,13 +100,18 @@ class BusClient(Client):
         Returns the rest.
         """
         at = 0
-        while found := _MESSAGE.match(data, at):
-            subject, sid, reply, size = found.groups(b"")
+        while found := _MESSAGE.match(data, at) or _WITH_HEADERS.match(data, at):
+            subject, sid, reply, head, size = found.groups(b"")
             take, begins = self._takers.get(int(sid)), found.end()
-            ends = begins + int(size)
+            body, ends = begins + int(head or 0), begins + int(size)
             if take is None or len(data) < ends + 2:
                 break
-            take(Msg(self, subject.decode(), reply.decode(), data[begins:ends]))
+            headers = None
+            if head:
+                if not data.startswith(_NO_STATUS, begins):
+                    break
+                headers = self._parse_header_lines(data[begins + len(_NO_STATUS) : body]) or None
+            take(Msg(self, subject.decode(), reply.decode(), data[body:ends], headers))
             at = ends + 2
         return data[at:]
 

@@ -31,6 +31,7 @@ READ = {
     "_process_headers": "7445574083b2d6fd",
 }
 """Hashes of what was read when `onebus.client` was written."""
+HEARTBEAT = b"NATS/1.0 100 Idle Heartbeat\r\nLeft: 9\r\n\r\n"
 
 
 @pytest.mark.parametrize("name", READ)
@@ -194,6 +195,9 @@ async def test_messages_are_the_same_however_they_are_cut(*, reads: bool) -> Non
         b"HMSG d 7 back.2 18 20\r\nNATS/1.0\r\nk: v\r\n\r\nhi\r\n",
         b"MSG e 7 14\r\n\r\nMSG a 7 1\r\n2\r\n",
         b"MSG f 7 back.3 1\r\n!\r\n",
+        b"HMSG g 7 12 14\r\nNATS/1.0\r\n\r\nhi\r\n",
+        b"HMSG h 7 %d %d\r\n%s\r\n" % (len(HEARTBEAT), len(HEARTBEAT), HEARTBEAT),
+        b"MSG i 7 1\r\n.\r\n",
     ]
     data = b"".join(pieces)
     for cut in range(len(data)):
@@ -209,6 +213,9 @@ async def test_messages_are_the_same_however_they_are_cut(*, reads: bool) -> Non
             ("d", "back.2", b"hi", {"k": "v"}),
             ("e", "", b"\r\nMSG a 7 1\r\n2", None),
             ("f", "back.3", b"!", None),
+            ("g", "", b"hi", None),
+            ("h", "", b"", {"Status": "100", "Description": "Idle Heartbeat", "Left": "9"}),
+            ("i", "", b".", None),
         ]
         assert not client._ps.buf
 
@@ -216,3 +223,17 @@ async def test_messages_are_the_same_however_they_are_cut(*, reads: bool) -> Non
 async def _read(reader: asyncio.StreamReader) -> bytes:
     """All that is waiting there, if anything is."""
     return await reader.read(1 << 16) if reader._buffer else b""  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"MSG a 7 back 2\r\nhi\r\n",
+        b"HMSG a 7 back 18 20\r\nNATS/1.0\r\nk: v\r\n\r\nhi\r\n",
+    ],
+)
+async def test_a_whole_message_does_without_nats_pys_parser(data: bytes) -> None:
+    client, taken = BusClient(), list[Msg]()
+    client._takers[7] = taken.append
+    assert client.hand_over(data + data[:-1]) == data[:-1]
+    assert [(m.subject, m.reply, m.data) for m in taken] == [("a", "back", b"hi")]

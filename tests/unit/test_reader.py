@@ -372,22 +372,21 @@ async def test_a_reader_may_start_before_nats(nats: EmbeddedNats, bus: Bus) -> N
 @contextmanager
 def losing(bus: Bus, count: int) -> Iterator[None]:
     """The connection loses this many frames of readers, as a slow consumer does."""
-    client = bus._client
-    whole: Callable[..., object] = client._process_msg
+    takers = bus._client._takers
     left = count
 
-    async def process(sid: int, where: bytes, reply: bytes, *rest: bytes) -> None:
-        nonlocal left
-        if left and bytes(reply).startswith(b"$JS.ACK"):
-            left -= 1
-            return
-        await whole(sid, where, reply, *rest)  # type: ignore[misc]
+    def losing_some(take: Callable[[Msg], None]) -> Callable[[Msg], None]:
+        def taken(message: Msg) -> None:
+            nonlocal left
+            if left and message.reply.startswith("$JS.ACK"):
+                left -= 1
+            else:
+                take(message)
 
-    client._process_msg = process  # type: ignore[method-assign,assignment]
-    try:
-        yield
-    finally:
-        client._process_msg = whole  # type: ignore[method-assign,assignment]
+        return taken
+
+    takers.update({number: losing_some(take) for number, take in takers.items()})
+    yield
     assert not left
 
 
