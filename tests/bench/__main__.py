@@ -52,7 +52,8 @@ def main() -> int:
         names = ", ".join(group.id for group in known)
         sys.exit(f"no such group: {', '.join(sorted(unknown))}; there are: {names}")
     chosen = [g for g in known if (g.id in only if only else g.quick or not quick)]
-    report = Report(BUILD / "bench.json", ROOT, [group.id for group in known], keep=bool(only))
+    names = [group.id for group in known]
+    report = Report(BUILD / "bench.json", ROOT, names, quick=quick, keep=bool(only))
     started_at = time.monotonic()
     uvloop.run(measure(chosen, report, quick=quick))
     page = None if quick else ROOT / "docs" / "benchmarks.md"

@@ -39,11 +39,15 @@ LIBRARIES = ("nats-py", "aiohttp", "msgspec", "uvloop")
 class Report:
     """All rows of a call. `keep`: those that an earlier call left in the file stay in it.
 
-    `groups`: the names of all, in the order in which their rows are shown.
+    `groups`: the names of all, in the order in which their rows are shown. Those of the short form
+    (`quick`) go into no page.
     """
 
-    def __init__(self, file: Path, root: Path, groups: Sequence[str], *, keep: bool) -> None:
+    def __init__(
+        self, file: Path, root: Path, groups: Sequence[str], *, quick: bool, keep: bool
+    ) -> None:
         self._file = file
+        self._quick = quick
         self._commit = commit(root)
         self._places = {group: place for place, group in enumerate(groups)}
         self._rows: dict[str, Row] = {}
@@ -59,7 +63,7 @@ class Report:
     def add(self, group: str, rows: Iterable[Row]) -> None:
         """More rows; the file is whole after each call."""
         for made in rows:
-            row = replace(made, group=group, commit=self._commit)
+            row = replace(made, group=group, quick=self._quick, commit=self._commit)
             self._rows[row.name] = self._new[row.name] = row
             self.say(line(row))
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +82,8 @@ class Report:
         too_long = "" if took_s <= most_s else ": TOO LONG"
         self.say(f"took {minutes(took_s)} of at most {minutes(most_s)}{too_long}")
         if page:
-            text = f"\n{head}\n\n{tables(self._sorted(self._rows), self._commit)}\n\n"
+            rows = [row for row in self._sorted(self._rows) if not row.quick]
+            text = f"\n{head}\n\n{tables(rows, self._commit)}\n\n"
             made = _PART.sub(lambda part: part[1] + text + part[3], page.read_text())
             page.write_text(made)
 

@@ -11,6 +11,7 @@ class Row(Struct, frozen=True, kw_only=True):
     `ratio` is the median of the ratios of each run to the floor's beside it; `spread` how far the
     runs lie apart: highest less lowest rate, as a part of the median. What a row has none of is
     None. `goal` is the bar in words, and `met` whether it was reached; both None: a figure alone.
+    `quick`: of the short form.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Row(Struct, frozen=True, kw_only=True):
     met: bool | None = None
     runs: int = 1
     group: str = ""
+    quick: bool = False
     commit: str = ""
 
 

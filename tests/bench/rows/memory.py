@@ -119,4 +119,4 @@ async def measure_roles(run: Run) -> list[Row]:
     ]
 
 
-GROUPS = [Group(7, "up", measure_up), Group(7, "roles", measure_roles, quick=False)]
+GROUPS = [Group(7, "up", measure_up), Group(7, "roles", measure_roles)]
