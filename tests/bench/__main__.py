@@ -48,11 +48,10 @@ def main() -> int:
         sys.exit("make bench needs wrk, which loads HTTP: apt-get install wrk")
     quick, only = bool(os.environ.get("QUICK")), listed("ONLY")
     known = groups()
-    if unknown := set(only) - {group.id for group in known}:
-        names = ", ".join(group.id for group in known)
-        sys.exit(f"no such group: {', '.join(sorted(unknown))}; there are: {names}")
-    chosen = [g for g in known if (g.id in only if only else g.quick or not quick)]
     names = [group.id for group in known]
+    if unknown := set(only) - set(names):
+        sys.exit(f"no such group: {', '.join(sorted(unknown))}; there are: {', '.join(names)}")
+    chosen = [g for g in known if (g.id in only if only else g.quick or not quick)]
     report = Report(BUILD / "bench.json", ROOT, names, quick=quick, keep=bool(only))
     started_at = time.monotonic()
     uvloop.run(measure(chosen, report, quick=quick))
