@@ -22,7 +22,7 @@ from tests.bench.rows.events import POSTS
 from tests.e2e.faults.stage import Stage, stable_port
 
 REPLAY_WINDOW_MS = 600_000
-AWAY_S, QUICK_AWAY_S = 10.0, 2.0
+AWAY_S, QUICK_AWAY_S = 5.0, 2.0
 CATCH_UP_PER_S = 1_000
 
 
