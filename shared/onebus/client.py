@@ -16,6 +16,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport, Transport
+from nats.protocol.parser import AWAITING_CONTROL_LINE
 
 Take = Callable[[Msg], None]
 
@@ -89,9 +90,10 @@ class BusClient(Client):
         await super()._read_loop()
 
     def _on_data(self, reader: StreamReader, data: bytes) -> None:
-        """What has come, unless something before it has still to be read."""
-        rest = data if reader._buffer or self._ps.buf else self.hand_over(data)  # type: ignore[attr-defined]  # noqa: SLF001
-        if rest:
+        """What has come, unless something before it has still to be read, or this is its body."""
+        waiting = reader._buffer or self._ps.buf  # type: ignore[attr-defined]  # noqa: SLF001
+        begins = not waiting and self._ps.state == AWAITING_CONTROL_LINE
+        if rest := self.hand_over(data) if begins else data:
             StreamReader.feed_data(reader, rest)
 
     def hand_over(self, data: bytes) -> bytes:
