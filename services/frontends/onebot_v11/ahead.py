@@ -27,9 +27,9 @@ class Ahead:
     handles events one after the other in its reading loop gives a sign of life between them.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, first: int = FIRST) -> None:
         self._most = most
-        self.size = min(FIRST, most)
+        self.size = min(first, most)
         """How many it may be now."""
         # A list: it is short, and each of ten thousand idle sockets has an empty one.
         self._marks: list[Mark] = []

@@ -20,6 +20,9 @@ from onebus.waiting import Flag
 
 MOST_AHEAD = 4096
 """Events that a quick bot may be behind what was sent: this process may be what is slow."""
+FIRST_AHEAD = 256
+"""The same before anything is known of it: with many bots that begin together under load, each one
+alone would take more time than there is until the next event."""
 MOST_BUFFERED = 1 << 20
 """Bytes that wait for the bot's system to take them; with more, each is waited for."""
 
@@ -33,7 +36,7 @@ class Forward:
         self.following = following
         self.way = way
         self._transport = transport
-        self._ahead = Ahead(MOST_AHEAD)
+        self._ahead = Ahead(MOST_AHEAD, FIRST_AHEAD)
         self._changed = Flag()
         self._direct = False
         self._stopped = False

@@ -213,7 +213,7 @@ async def test_one_that_may_get_no_more_is_asked_how_far_it_is() -> None:
     queue.put_nowait(frame)
     source = SimpleNamespace(join=lambda _: False, next=queue.get)
     forward = Forward(cast("Any", source), WAY, None)
-    forward._ahead.sent(20)
+    forward._ahead.sent(forward._ahead.size + 4)
     pings, written = list[bytes](), asyncio.Event()
 
     async def write(_: bytes) -> None:
