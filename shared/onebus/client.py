@@ -23,6 +23,8 @@ Take = Callable[[Msg], None]
 _MESSAGE = re.compile(rb"MSG (\S+) (\d+) (?:(\S+) )?()(\d+)\r\n")
 _WITH_HEADERS = re.compile(rb"HMSG (\S+) (\d+) (?:(\S+) )?(\d+) (\d+)\r\n")
 _NO_STATUS = b"NATS/1.0\r\n"
+BURST_BYTES = 32 << 10
+"""So much is handed over at once: then other sockets are looked after, too."""
 
 
 class BusClient(Client):
@@ -93,16 +95,29 @@ class BusClient(Client):
         """What has come, unless something before it has still to be read, or this is its body."""
         waiting = reader._buffer or self._ps.buf  # type: ignore[attr-defined]  # noqa: SLF001
         begins = not waiting and self._ps.state == AWAITING_CONTROL_LINE
-        if rest := self.hand_over(data) if begins else data:
+        rest = self.hand_over(data) if begins else data
+        if len(data) - len(rest) >= BURST_BYTES:
+            reader._transport.pause_reading()  # type: ignore[attr-defined]  # noqa: SLF001
+            asyncio.get_running_loop().call_soon(self._go_on, reader, rest)
+        elif rest:
             StreamReader.feed_data(reader, rest)
+
+    def _go_on(self, reader: StreamReader, rest: bytes) -> None:
+        """Others had their turn: what is left of what has come, and what comes then."""
+        transport = reader._transport  # type: ignore[attr-defined]  # noqa: SLF001
+        if not transport.is_closing():
+            transport.resume_reading()
+        self._on_data(reader, rest)
 
     def hand_over(self, data: bytes) -> bytes:
         """Give away the whole messages that data begins with, to who takes them directly.
 
-        Returns the rest.
+        Returns the rest, and stops at BURST_BYTES.
         """
         at = 0
-        while found := _MESSAGE.match(data, at) or _WITH_HEADERS.match(data, at):
+        while at < BURST_BYTES and (
+            found := _MESSAGE.match(data, at) or _WITH_HEADERS.match(data, at)
+        ):
             subject, sid, reply, head, size = found.groups(b"")
             take, begins = self._takers.get(int(sid)), found.end()
             body, ends = begins + int(head or 0), begins + int(size)

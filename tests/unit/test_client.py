@@ -13,7 +13,7 @@ from nats.protocol.parser import Parser
 from tests.fakes.outage import eventually, outage
 
 from onebus.bus import Bus
-from onebus.client import BusClient
+from onebus.client import BURST_BYTES, BusClient
 from onebus.embedded import EmbeddedNats
 
 READ = {
@@ -237,3 +237,40 @@ async def test_a_whole_message_does_without_nats_pys_parser(data: bytes) -> None
     client._takers[7] = taken.append
     assert client.hand_over(data + data[:-1]) == data[:-1]
     assert [(m.subject, m.reply, m.data) for m in taken] == [("a", "back", b"hi")]
+
+
+class Stopping(asyncio.Transport):
+    """Notes whether anything is read from it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[bool] = []
+
+    def pause_reading(self) -> None:
+        self.reads.append(False)
+
+    def resume_reading(self) -> None:
+        self.reads.append(True)
+
+    def is_closing(self) -> bool:
+        return False
+
+
+async def test_of_much_that_comes_at_once_others_get_their_turn_in_between() -> None:
+    client, taken, reader, transport = BusClient(), list[Msg](), asyncio.StreamReader(), Stopping()
+    reader.set_transport(transport)
+    client._takers[7] = taken.append
+    body = bytes(BURST_BYTES // 4)
+    count = 10
+    whole = [b"MSG s.%d 7 %d\r\n%s\r\n" % (n, len(body), body) for n in range(count)]
+    client._on_data(reader, b"".join([*whole, b"PING\r\n"]))
+    turns = 1
+    while len(taken) < count:
+        assert len(taken) == 4 * turns
+        assert transport.reads[-1] is False
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns == 3
+    assert transport.reads == [False, True, False, True]
+    assert [message.subject for message in taken] == [f"s.{n}" for n in range(count)]
+    assert await _read(reader) == b"PING\r\n"
